@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The element-wise machine: a fused chain of element-wise ops is a short program run on blocks of
+ * elements that stay in the first-level cache.
+ *
+ * A program works on a domain, the shape of the chain. Each block of DLH_EW_BLOCK consecutive
+ * elements of the flattened domain: loads bring operands into registers (a full operand is used where
+ * it lies, a broadcast one is expanded), instructions run, stores and sums take results out. Blocks
+ * start at multiples of DLH_EW_BLOCK whatever the number of threads, and sums are combined in a fixed
+ * order, so results do not depend on threads.
+ *
+ * Core-internal: exec/ builds programs, cpu/ew.c runs them. */
+#pragma once
+
+#include <dlhost/op.h>
+
+#define DLH_EW_BLOCK 512
+#define DLH_EW_MAX_REGISTERS 48
+
+typedef void (*DlhLoop) (void *y, const void *x0, const void *x1, const void *x2, gsize n,
+                         const double *p);
+
+/* Register <- memory. Strides are in elements for each domain axis, 0 where it is broadcast. */
+typedef struct {
+    guint16 reg, slot;
+    DlhDType dtype;
+    gint64 strides[DLH_MAX_RANK];
+} DlhEwLoad;
+
+/* Register <- number, once. */
+typedef struct {
+    guint16 reg;
+    DlhDType dtype;
+    double value;
+} DlhEwConstant;
+
+typedef struct {
+    DlhLoop loop;
+    guint16 y, x[3]; /* registers; unused x are 0xffff */
+    DlhDType dtype;  /* of y */
+    double p[4];
+} DlhEwInstruction;
+
+/* Memory <- register: all of the domain, contiguous. May be the memory of a full load (in place). */
+typedef struct {
+    guint16 reg, slot;
+    DlhDType dtype;
+} DlhEwStore;
+
+/* Memory <- scale * sum of the register over the marked domain axes; contiguous result. Sums are
+ * carried in double. */
+typedef struct {
+    guint16 reg, slot;
+    DlhDType dtype;
+    gboolean reduced[DLH_MAX_RANK];
+    double scale;
+} DlhEwSum;
+
+typedef struct _DlhEwProgram DlhEwProgram;
+
+/* The arrays are copied; everything a run needs is allocated here. */
+DlhEwProgram *dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads,
+                                  guint n_loads, const DlhEwConstant *constants, guint n_constants,
+                                  const DlhEwInstruction *instructions, guint n_instructions,
+                                  const DlhEwStore *stores, guint n_stores, const DlhEwSum *sums,
+                                  guint n_sums);
+void dlh_ew_program_free (DlhEwProgram *program);
+/* @slots: the memory of each slot number. Allocates nothing. */
+void dlh_ew_program_run (DlhEwProgram *program, void *const *slots);
+
+/* The loop for an element-wise node, by its op, attributes and input types; NULL when there is none
+ * (then the types are not supported, which infer() has refused). */
+DlhLoop dlh_ew_loop (const DlhNode *node);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* A function: a graph compiled for some outputs and assignments. Compiling removes dead nodes, folds
+ * constants, fuses element-wise chains, and plans memory; running allocates nothing. */
+#pragma once
+
+#include <dlhost/store.h>
+
+G_BEGIN_DECLS
+
+typedef struct _DlhFunction DlhFunction;
+
+typedef enum {
+    DLH_COMPILE_DEFAULT = 0,
+    DLH_COMPILE_NO_FUSION = 1 << 0,   /* one step a node */
+    DLH_COMPILE_NO_IN_PLACE = 1 << 1, /* every value has memory of its own */
+    DLH_COMPILE_NO_FOLDING = 1 << 2,
+} DlhCompileFlags;
+
+/**
+ * dlh_graph_compile:
+ * @outputs: nodes to compute; assign nodes have effects and no output tensor
+ * Returns: (transfer full): the function, or NULL with the graph's sticky error or a compile error.
+ */
+DLH_EXPORT DlhFunction *dlh_graph_compile (DlhGraph *graph, DlhNode *const *outputs, guint n_outputs,
+                                           GError **error);
+DLH_EXPORT DlhFunction *dlh_graph_compile_full (DlhGraph *graph, DlhNode *const *outputs,
+                                                guint n_outputs, DlhCompileFlags flags,
+                                                GError **error);
+DLH_EXPORT DlhFunction *dlh_function_ref (DlhFunction *function);
+DLH_EXPORT void dlh_function_unref (DlhFunction *function);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhFunction, dlh_function_unref)
+
+/**
+ * dlh_function_run:
+ * @inputs: one tensor for each dlh_input() of the graph, in the order of their making; NULL is
+ * allowed for those that the outputs do not depend on
+ * Returns: FALSE with DLH_ERROR_SHAPE when an input does not fit, or DLH_ERROR_NUMERIC from a node;
+ * then no variable has changed.
+ */
+DLH_EXPORT gboolean dlh_function_run (DlhFunction *function, DlhTensor *const *inputs,
+                                      guint n_inputs, GError **error);
+/** dlh_function_output: (transfer none): output @i, valid until the next run; NULL for an assign. */
+DLH_EXPORT const DlhTensor *dlh_function_output (DlhFunction *function, guint i);
+/** dlh_function_scalar: the first element of output @i. */
+DLH_EXPORT double dlh_function_scalar (DlhFunction *function, guint i);
+/**
+ * dlh_function_diagnose:
+ * Runs every node on its own, assigning nothing, until a value is NaN or infinite.
+ * Returns: TRUE when all are finite, else FALSE with DLH_ERROR_NUMERIC naming the first such node.
+ */
+DLH_EXPORT gboolean dlh_function_diagnose (DlhFunction *function, DlhTensor *const *inputs,
+                                           guint n_inputs, GError **error);
+
+/* What a run costs. */
+
+typedef struct {
+    const char *name;  /* "conv2d", "fused(mul,add,tanh)" */
+    const char *scope; /* "model/conv1" */
+    DlhShape shape;
+    double seconds; /* mean of a run */
+    double flops;
+    double bytes; /* read and written, at least */
+} DlhCost;
+
+/** dlh_function_profile: runs @repeats times, assignments included. Returns: (element-type DlhCost)
+ * (transfer full) (nullable): a row a step, in order of execution. */
+DLH_EXPORT GArray *dlh_function_profile (DlhFunction *function, DlhTensor *const *inputs,
+                                         guint n_inputs, guint repeats, GError **error);
+/** dlh_function_memory: bytes of the buffer plan (without variables and inputs). */
+DLH_EXPORT gsize dlh_function_memory (DlhFunction *function);
+DLH_EXPORT guint dlh_function_n_steps (DlhFunction *function);
+
+/* Threads: one pool for all kernels, BLAS and convolutions of the process. */
+
+/** dlh_set_threads: 0 means every core that the process may use. */
+DLH_EXPORT void dlh_set_threads (guint n);
+DLH_EXPORT guint dlh_get_threads (void);
+/** dlh_cpu_level: Returns: "baseline", "avx2" or "avx512": the kernels in use. */
+DLH_EXPORT const char *dlh_cpu_level (void);
+
+G_END_DECLS

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading and writing data files. Readers believe nothing: sizes are checked before memory is taken,
+ * a message names file, position and what was expected. */
+#pragma once
+
+#include <dlhost/tensor.h>
+
+G_BEGIN_DECLS
+
+/** dlh_file_read: the whole regular file, inflated when it is gzip; DLH_ERROR_DATA when it is more
+ * than @max_bytes. Returns: (transfer full). */
+DLH_EXPORT GBytes *dlh_file_read (const char *path, gsize max_bytes, GError **error);
+/** dlh_file_write: all of it or nothing: temporary sibling, fsync, rename, fsync of the directory. */
+DLH_EXPORT gboolean dlh_file_write (const char *path, gconstpointer data, gsize n, GError **error);
+
+/** dlh_idx_read: an idx file of unsigned bytes as @dtype; @scale multiplies each value.
+ * Returns: (transfer full). */
+DLH_EXPORT DlhTensor *dlh_idx_read (const char *path, DlhDType dtype, double scale, GError **error);
+/** dlh_table_read: numbers separated by white space or commas; @header_rows lines are skipped; every
+ * row as long as the first. Returns: (transfer full): f64 (rows, columns). */
+DLH_EXPORT DlhTensor *dlh_table_read (const char *path, guint header_rows, GError **error);
+
+/* safetensors (huggingface/safetensors, format of 2022): a JSON header and raw little-endian data. */
+typedef struct _DlhSafetensors DlhSafetensors;
+
+DLH_EXPORT DlhSafetensors *dlh_safetensors_read (const char *path, GError **error);
+DLH_EXPORT void dlh_safetensors_free (DlhSafetensors *file);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhSafetensors, dlh_safetensors_free)
+/** dlh_safetensors_names: (element-type utf8) (transfer none): in the file's order. */
+DLH_EXPORT GPtrArray *dlh_safetensors_names (DlhSafetensors *file);
+/** dlh_safetensors_get: (nullable) (transfer none). F16 and BF16 come as f32, integers as i32 or i64. */
+DLH_EXPORT DlhTensor *dlh_safetensors_get (DlhSafetensors *file, const char *name);
+/** dlh_safetensors_metadata: (element-type utf8 utf8) (transfer none). */
+DLH_EXPORT GHashTable *dlh_safetensors_metadata (DlhSafetensors *file);
+/** dlh_safetensors_write: @names and @tensors have @n entries; written as dlh_file_write() does. */
+DLH_EXPORT gboolean dlh_safetensors_write (const char *path, const char *const *names,
+                                           DlhTensor *const *tensors, guint n, GHashTable *metadata,
+                                           GError **error);
+
+G_END_DECLS

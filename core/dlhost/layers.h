@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Layers: compositions of ops that make their own parameters in a store. Each opens the scope @name,
+ * so its parameters are "<scope>/<name>/weight", "<scope>/<name>/bias" and so on. */
+#pragma once
+
+#include <dlhost/conv.h>
+#include <dlhost/random.h>
+
+G_BEGIN_DECLS
+
+/* Where a model is being built, and how. */
+typedef struct {
+    gsize size;
+    DlhGraph *graph;
+    DlhStore *store;
+    gboolean training; /* dropout drops, batch norm uses and updates batch statistics */
+    GPtrArray *updates; /* (element-type DlhNode): assignments to run with a training step */
+} DlhBuild;
+
+/** dlh_dense: (.., n_in) to (.., @n_out): weight (n_out, n_in), bias (n_out) zeros. */
+DLH_EXPORT DlhNode *dlh_dense (DlhBuild *b, const char *name, DlhNode *x, gint64 n_out,
+                               DlhInit init, gboolean bias);
+/** dlh_conv_layer: weight (n_out, C / groups, kh, kw), bias (n_out) zeros. */
+DLH_EXPORT DlhNode *dlh_conv_layer (DlhBuild *b, const char *name, DlhNode *x, gint64 n_out,
+                                    gint64 kernel_height, gint64 kernel_width, DlhConv conv,
+                                    DlhInit init, gboolean bias);
+/** dlh_lstm: @x (T, B, n_in) to all hidden states (T, B, @n_hidden); gates i f g o stacked in
+ * "input/weight" (4h, n_in), "hidden/weight" (4h, h), "input/bias" (4h), forget bias 1.
+ * @h0, @c0: (nullable): (B, h), zeros when NULL; @h_last, @c_last: (out) (optional). */
+DLH_EXPORT DlhNode *dlh_lstm (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
+                              DlhNode *h0, DlhNode *c0, DlhNode **h_last, DlhNode **c_last);
+/** dlh_gru: as dlh_lstm(); gates r z n, n = tanh (W x + b + r * (U h + bh)). */
+DLH_EXPORT DlhNode *dlh_gru (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
+                             DlhNode *h0, DlhNode **h_last);
+/** dlh_batch_norm: over all axes but @axis; "scale", "shift", running "mean" and "variance". */
+DLH_EXPORT DlhNode *dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis,
+                                    double momentum, double epsilon);
+/** dlh_layer_norm: over the last axis. */
+DLH_EXPORT DlhNode *dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, double epsilon);
+/** dlh_dropout: keeps with probability 1 - @rate and scales by its inverse; identity unless training. */
+DLH_EXPORT DlhNode *dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate);
+
+G_END_DECLS

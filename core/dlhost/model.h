@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Models. A model states its roles; each is a small function table that it may or may not offer. */
+#pragma once
+
+#include <dlhost/dataset.h>
+#include <dlhost/distribution.h>
+#include <dlhost/layers.h>
+
+G_BEGIN_DECLS
+
+/* What a model is asked to fit, without the data themselves. */
+typedef struct {
+    gsize size;
+    DlhShape input_shape; /* of one example */
+    DlhShape target_shape;
+    DlhTargetKind target_kind;
+    gint64 n_classes;
+    gint64 vocabulary;
+    double target_std; /* of standardised targets, 1 otherwise */
+} DlhProblem;
+
+/* A named scalar of a batch, averaged over batches by their size. */
+typedef struct {
+    const char *name; /* "accuracy" */
+    DlhNode *value;
+} DlhMetric;
+
+/* What a supervised model makes of a batch. */
+typedef struct {
+    gsize size;
+    DlhNode *loss;               /* scalar, mean over the batch; minimised */
+    DlhDistribution *prediction; /* (nullable): behind the loss: loss = - scale * mean log_prob */
+    DlhNode *target;             /* (nullable): what the prediction is scored on */
+    double n_cases;              /* cases that the mean is over: batch, or batch times time */
+    DlhMetric metrics[8];        /* beyond the loss; ends with name NULL */
+} DlhObjective;
+
+/* Role: maps a batch of inputs to a loss and the predictive distribution behind it. */
+typedef struct {
+    gsize size;
+    /* @x: (B, input_shape), @y: (nullable): (B, target_shape). Writes @objective; FALSE with
+     * DLH_ERROR_SHAPE or DLH_ERROR_OPTION when the model cannot fit the problem. */
+    gboolean (*build) (DlhBuild *build, const DlhProblem *problem, gconstpointer options, DlhNode *x,
+                       DlhNode *y, DlhObjective *objective, GError **error);
+} DlhSupervised;
+
+/* Roles to come: latent (prior, encode, decode), process, policy. New ones go at the end. */
+typedef struct {
+    gsize size;
+    const DlhSupervised *supervised;
+} DlhModel;
+
+/** dlh_objective_classify: cross-entropy and accuracy of @logits (.., K) for classes @y (..). */
+DLH_EXPORT void dlh_objective_classify (DlhObjective *objective, DlhNode *logits, DlhNode *y);
+/** dlh_objective_predict: loss = - mean log p(y), the mean over all cases of @prediction. */
+DLH_EXPORT void dlh_objective_predict (DlhObjective *objective, DlhDistribution *prediction,
+                                       DlhNode *y);
+/** dlh_objective_add_metric: at most 8. */
+DLH_EXPORT void dlh_objective_add_metric (DlhObjective *objective, const char *name, DlhNode *value);
+
+G_END_DECLS

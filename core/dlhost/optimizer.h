@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* Optimizers: build(), called once a compiled training step, turns gradient nodes into assignments.
+ *
+ *     for (guint i = 0; i < dlh_update_n_params (u); i++) {
+ *         DlhNode *m = dlh_update_state (u, i, "m");
+ *         DlhNode *v = dlh_add (dlh_scale (m, opt->momentum), dlh_update_gradient (u, i));
+ *
+ *         dlh_update_assign (u, m, v);
+ *         dlh_update_move (u, i, dlh_mul (dlh_update_rate (u, opt->lr), dlh_neg (v)));
+ *     }
+ */
+#pragma once
+
+#include <dlhost/model.h>
+
+G_BEGIN_DECLS
+
+typedef struct _DlhUpdate DlhUpdate;
+
+typedef struct {
+    gsize size;
+    gboolean (*build) (DlhUpdate *update, gconstpointer options, GError **error);
+} DlhOptimizer;
+
+/* What there is to work with. */
+
+DLH_EXPORT DlhGraph *dlh_update_graph (DlhUpdate *u);
+DLH_EXPORT DlhStore *dlh_update_store (DlhUpdate *u);
+DLH_EXPORT const DlhObjective *dlh_update_objective (DlhUpdate *u);
+DLH_EXPORT guint dlh_update_n_params (DlhUpdate *u);
+DLH_EXPORT DlhVariable *dlh_update_variable (DlhUpdate *u, guint i);
+/** dlh_update_value: parameter @i before the step. */
+DLH_EXPORT DlhNode *dlh_update_value (DlhUpdate *u, guint i);
+/** dlh_update_gradient: of the loss by parameter @i, with the run's weight decay (coupled) and
+ * gradient clipping applied. */
+DLH_EXPORT DlhNode *dlh_update_gradient (DlhUpdate *u, guint i);
+/** dlh_update_step: f64 scalar: steps done before this one; 0 at the first. */
+DLH_EXPORT DlhNode *dlh_update_step (DlhUpdate *u);
+/** dlh_update_rate: @base times the run's schedule at this step, a scalar of the store's dtype. */
+DLH_EXPORT DlhNode *dlh_update_rate (DlhUpdate *u, double base);
+/** dlh_update_stream: random stream "<optimizer>/@name". */
+DLH_EXPORT DlhStream *dlh_update_stream (DlhUpdate *u, const char *name);
+
+/* State: variables named "<optimizer>/<parameter>/<name>" and "<optimizer>/<name>". */
+
+/** dlh_update_state: zeros of parameter @i's shape; Returns: the read node. */
+DLH_EXPORT DlhNode *dlh_update_state (DlhUpdate *u, guint i, const char *name);
+/** dlh_update_state_full: of any shape, dtype and start. */
+DLH_EXPORT DlhNode *dlh_update_state_full (DlhUpdate *u, const char *name, DlhDType dtype,
+                                           DlhShape shape, DlhInit init);
+
+/* What to do. */
+
+/** dlh_update_assign: stores @value in the variable that @state reads. */
+DLH_EXPORT void dlh_update_assign (DlhUpdate *u, DlhNode *state, DlhNode *value);
+/** dlh_update_move: parameter @i += @delta; the run's decoupled weight decay is added here. */
+DLH_EXPORT void dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta);
+/** dlh_update_log: a scalar to show as "train/@name". */
+DLH_EXPORT void dlh_update_log (DlhUpdate *u, const char *name, DlhNode *value);
+/** dlh_update_note: one line for the run's log, once: "conv1: Kronecker factors 26 x 20". */
+DLH_EXPORT void dlh_update_note (DlhUpdate *u, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+/* Work that is not done at every step. Assignments of a phase run at steps k (from 0) with
+ * (k - first) % period == 0 and k >= first. */
+typedef enum {
+    DLH_PHASE_WITH = 1, /* in the same pass as the step: shares its nodes, sees values from before */
+    DLH_PHASE_AFTER,    /* a pass of its own after the step: sees what the step has stored */
+} DlhPhaseWhen;
+
+/** dlh_update_phase: declares phase @name; at most 8. */
+DLH_EXPORT void dlh_update_phase (DlhUpdate *u, const char *name, DlhPhaseWhen when, gint64 period,
+                                  gint64 first);
+/** dlh_update_phase_assign: as dlh_update_assign() in phase @name. */
+DLH_EXPORT void dlh_update_phase_assign (DlhUpdate *u, const char *name, DlhNode *state,
+                                         DlhNode *value);
+
+G_END_DECLS

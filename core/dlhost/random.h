@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* Random streams: Philox4x32-10 (Salmon et al. 2011, as in Random123). A random node's values depend
+ * on (seed, stream name, the stream's counter, which node of the stream, element) alone: not on
+ * threads, backend or what else runs. The counter is the variable "random/<name>" and grows by one
+ * each run of a function that draws from the stream. */
+#pragma once
+
+#include <dlhost/store.h>
+
+G_BEGIN_DECLS
+
+/** dlh_store_stream: (transfer none): the stream @name of the store, made at the first call. */
+DLH_EXPORT DlhStream *dlh_store_stream (DlhStore *store, const char *name);
+
+DLH_EXPORT DlhNode *dlh_uniform (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
+                                 DlhShape shape); /* in [0, 1) */
+DLH_EXPORT DlhNode *dlh_normal (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
+                                DlhShape shape);
+/** dlh_bernoulli_draw: 1 with probability @p (same shape), else 0, in @p's dtype; not differentiable. */
+DLH_EXPORT DlhNode *dlh_bernoulli_draw (DlhStream *stream, DlhNode *p);
+/** dlh_rademacher: -1 or 1. */
+DLH_EXPORT DlhNode *dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
+                                    DlhShape shape);
+/** dlh_permutation: i64 (n): 0 .. n - 1 in random order. */
+DLH_EXPORT DlhNode *dlh_permutation (DlhGraph *graph, DlhStream *stream, gint64 n);
+
+/* The generator itself, for the host side: shuffling, synthetic data. */
+
+/** dlh_philox: one block of Philox4x32-10. */
+DLH_EXPORT void dlh_philox (const guint32 counter[4], const guint32 key[2], guint32 out[4]);
+/** dlh_philox_key: the key of stream @name under @seed. */
+DLH_EXPORT void dlh_philox_key (guint64 seed, const char *name, guint32 key[2]);
+/** dlh_random_fill_normal, dlh_random_fill_uniform: fill @n doubles as draw @counter of stream. */
+DLH_EXPORT void dlh_random_fill_normal (guint64 seed, const char *name, guint64 counter, double *out,
+                                        gsize n);
+DLH_EXPORT void dlh_random_fill_uniform (guint64 seed, const char *name, guint64 counter,
+                                         double *out, gsize n);
+/** dlh_random_permutation: @out gets 0 .. n - 1 shuffled (Fisher-Yates). */
+DLH_EXPORT void dlh_random_permutation (guint64 seed, const char *name, guint64 counter, gint64 *out,
+                                        gsize n);
+
+G_END_DECLS

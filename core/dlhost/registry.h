@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Finding plugins, reading what they say of themselves without running them, loading them, and
+ * parsing their options. */
+#pragma once
+
+#include <dlhost/plugin.h>
+
+G_BEGIN_DECLS
+
+typedef struct _DlhRegistry DlhRegistry;
+typedef struct _DlhComponent DlhComponent;
+
+/* A plugin file as its note describes it. */
+typedef struct {
+    char *path;
+    const DlhManifest *manifest;
+    const DlhOption *options; /* manifest->n_options */
+} DlhPluginInfo;
+
+/* A file in a search directory that was not accepted, and why. */
+typedef struct {
+    char *path;
+    GError *error;
+} DlhPluginReject;
+
+/**
+ * dlh_registry_new:
+ * @path: (nullable): directories separated by ':', searched in this order; none is read yet
+ */
+DLH_EXPORT DlhRegistry *dlh_registry_new (const char *path);
+DLH_EXPORT void dlh_registry_free (DlhRegistry *registry);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhRegistry, dlh_registry_free)
+
+/** dlh_registry_list: (element-type DlhPluginInfo*) (transfer container): accepted plugins of @kind
+ * (0: every kind), by kind and name; the first directory wins. Runs no plugin's code. */
+DLH_EXPORT GPtrArray *dlh_registry_list (DlhRegistry *registry, DlhPluginKind kind);
+/** dlh_registry_rejects: (element-type DlhPluginReject*) (transfer none): `*.so` files refused. */
+DLH_EXPORT GPtrArray *dlh_registry_rejects (DlhRegistry *registry);
+/**
+ * dlh_registry_find:
+ * @name: "kfac", "kfac.so", or a path when it contains '/'
+ * @kind: the kind wanted, 0 for any
+ * Returns: (transfer none): the plugin, or NULL with DLH_ERROR_PLUGIN: not found (with the nearest
+ * name and the directories searched), of another kind, or refused with the reason.
+ */
+DLH_EXPORT const DlhPluginInfo *dlh_registry_find (DlhRegistry *registry, DlhPluginKind kind,
+                                                   const char *name, GError **error);
+DLH_EXPORT const char *dlh_plugin_kind_name (DlhPluginKind kind); /* "optimizer" */
+DLH_EXPORT DlhPluginKind dlh_plugin_kind_from_name (const char *name);
+
+/**
+ * dlh_registry_load:
+ * @settings: (nullable) (element-type utf8 utf8): option values by name, as on the command line
+ * Loads the plugin (once a process, never unloaded) and parses its options: defaults, then @settings.
+ * Returns: (transfer full): the plugin with its options, or NULL with DLH_ERROR_PLUGIN or
+ * DLH_ERROR_OPTION (unknown name with the nearest one, wrong type, out of range).
+ */
+DLH_EXPORT DlhComponent *dlh_registry_load (DlhRegistry *registry, DlhPluginKind kind,
+                                            const char *name, GHashTable *settings, GError **error);
+/** dlh_component_new_static: a plugin linked into the program; @plugin lives forever. */
+DLH_EXPORT DlhComponent *dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings,
+                                                   GError **error);
+DLH_EXPORT DlhComponent *dlh_component_ref (DlhComponent *component);
+DLH_EXPORT void dlh_component_unref (DlhComponent *component);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhComponent, dlh_component_unref)
+
+DLH_EXPORT const char *dlh_component_name (const DlhComponent *component);
+DLH_EXPORT const DlhManifest *dlh_component_manifest (const DlhComponent *component);
+/** dlh_component_interface: (transfer none): the kind's struct. */
+DLH_EXPORT gconstpointer dlh_component_interface (const DlhComponent *component);
+/** dlh_component_options: (transfer none): the filled option struct. */
+DLH_EXPORT gconstpointer dlh_component_options (const DlhComponent *component);
+/** dlh_component_option_text: (transfer full): the value of option @i, as it would be typed. */
+DLH_EXPORT char *dlh_component_option_text (const DlhComponent *component, guint i);
+
+/**
+ * dlh_options_parse:
+ * Fills @out (options_bytes, zeroed) from defaults and @settings; strings and lists live in the
+ * returned arena.
+ * @who: what to call the plugin in messages
+ * Returns: (transfer full): to be freed with dlh_options_arena_free() after the last use of @out.
+ */
+DLH_EXPORT gpointer dlh_options_parse (const char *who, const DlhOption *options, guint n,
+                                       GHashTable *settings, gpointer out, GError **error);
+DLH_EXPORT void dlh_options_arena_free (gpointer arena);
+/** dlh_nearest_name: (nullable): the entry of @names nearest to @name, when near enough to suggest. */
+DLH_EXPORT const char *dlh_nearest_name (const char *name, const char *const *names, guint n);
+
+G_END_DECLS

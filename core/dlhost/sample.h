@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Valid inputs for the automatic op tests. A row's sample() builds its op from these:
+ *
+ *     static DlhNode *
+ *     tanh_sample (DlhSample *s, guint which)
+ *     {
+ *         return which == 0 ? dlh_tanh (dlh_sample_uniform (s, -2, 2, dlh_sample_shape (s, 3, 4)))
+ *                           : NULL;
+ *     }
+ *
+ * The tests run it in f32 and f64, on contiguous and on transposed inputs, with sizes as given, all
+ * one, and all zero; dlh_sample_dim() says which size to use and gives @n in the plain mode. */
+#pragma once
+
+#include <dlhost/op.h>
+
+G_BEGIN_DECLS
+
+DLH_EXPORT DlhGraph *dlh_sample_graph (DlhSample *sample);
+DLH_EXPORT DlhDType dlh_sample_dtype (DlhSample *sample);
+/** dlh_sample_dim: @n, or 1 or 0 in the modes for small shapes. */
+DLH_EXPORT gint64 dlh_sample_dim (DlhSample *sample, gint64 n);
+#define dlh_sample_shape(sample, ...) dlh_sample_resize (sample, dlh_shape (__VA_ARGS__))
+DLH_EXPORT DlhShape dlh_sample_resize (DlhSample *sample, DlhShape shape);
+/** dlh_sample_small: Returns: whether sizes are shrunk: cases that need fixed sizes return NULL. */
+DLH_EXPORT gboolean dlh_sample_small (DlhSample *sample);
+
+/** dlh_sample_uniform: a differentiable input with values in (@lo, @hi), distinct by >= 1e-3. */
+DLH_EXPORT DlhNode *dlh_sample_uniform (DlhSample *sample, double lo, double hi, DlhShape shape);
+/** dlh_sample_away: as dlh_sample_uniform(), at least 0.05 away from each of @n kinks. */
+DLH_EXPORT DlhNode *dlh_sample_away (DlhSample *sample, double lo, double hi, DlhShape shape,
+                                     const double *kinks, guint n);
+/** dlh_sample_index: integers in [0, @n), not differentiated. */
+DLH_EXPORT DlhNode *dlh_sample_index (DlhSample *sample, gint64 n, DlhShape shape);
+DLH_EXPORT DlhNode *dlh_sample_bool (DlhSample *sample, DlhShape shape);
+/** dlh_sample_spd: well-conditioned symmetric positive definite (..., n, n). */
+DLH_EXPORT DlhNode *dlh_sample_spd (DlhSample *sample, DlhShape shape);
+
+G_END_DECLS

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks: what a run does with its components: train, evaluate, and later sample, distil, reinforce.
+ * A task sees the run through DlhRun; the host behind it prints, writes files and handles signals. */
+#pragma once
+
+#include <dlhost/training.h>
+
+G_BEGIN_DECLS
+
+typedef struct _DlhRun DlhRun;
+
+typedef struct {
+    gsize size;
+    gboolean (*run) (DlhRun *run, gconstpointer options, GError **error);
+} DlhTask;
+
+/** dlh_run_component: (nullable): the run's plugin of @kind. */
+DLH_EXPORT DlhComponent *dlh_run_component (DlhRun *run, DlhPluginKind kind);
+/** dlh_run_require: as above, or NULL with DLH_ERROR_OPTION naming the option to give. */
+DLH_EXPORT DlhComponent *dlh_run_require (DlhRun *run, DlhPluginKind kind, GError **error);
+DLH_EXPORT DlhStore *dlh_run_store (DlhRun *run);
+/** dlh_run_data: (transfer none): the data set, loaded at the first call. */
+DLH_EXPORT DlhData *dlh_run_data (DlhRun *run, GError **error);
+
+/** dlh_run_log: one record of metrics.jsonl: @event is "step", "eval" or "final". */
+DLH_EXPORT gboolean dlh_run_log (DlhRun *run, const char *event, gint64 step,
+                                 const char *const *names, const double *values, guint n,
+                                 GError **error);
+/** dlh_run_progress: @done of @total steps, @examples so far in this process, for the rate. */
+DLH_EXPORT void dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double examples);
+/** dlh_run_message: one line for the person at the terminal. */
+DLH_EXPORT void dlh_run_message (DlhRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
+/** dlh_run_checkpoint: writes checkpoint-<step>.safetensors. */
+DLH_EXPORT gboolean dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error);
+/** dlh_run_should_stop: whether the user asked to stop after this step. */
+DLH_EXPORT gboolean dlh_run_should_stop (DlhRun *run);
+
+/* The other side, for hosts. */
+typedef struct {
+    gsize size;
+    DlhData *(*data) (gpointer host, GError **error);
+    gboolean (*log) (gpointer host, const char *event, gint64 step, const char *const *names,
+                     const double *values, guint n, GError **error);
+    void (*progress) (gpointer host, gint64 done, gint64 total, double examples);
+    void (*message) (gpointer host, const char *text);
+    gboolean (*checkpoint) (gpointer host, gint64 step, GError **error);
+    gboolean (*should_stop) (gpointer host);
+} DlhHost;
+
+/** dlh_run_new: @components by kind are added with dlh_run_set_component(). */
+DLH_EXPORT DlhRun *dlh_run_new (const DlhHost *functions, gpointer host, DlhStore *store);
+DLH_EXPORT void dlh_run_set_component (DlhRun *run, DlhComponent *component);
+DLH_EXPORT gboolean dlh_run_execute (DlhRun *run, GError **error);
+DLH_EXPORT void dlh_run_free (DlhRun *run);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhRun, dlh_run_free)
+
+G_END_DECLS

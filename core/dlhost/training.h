@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* A training step: model, objective and optimizer compiled together, for tasks and for programs that
+ * embed dlhost. Functions are compiled for each batch size when first needed. */
+#pragma once
+
+#include <dlhost/function.h>
+#include <dlhost/optimizer.h>
+#include <dlhost/registry.h>
+
+G_BEGIN_DECLS
+
+typedef struct _DlhTrainer DlhTrainer;
+
+typedef enum {
+    DLH_SCHEDULE_CONSTANT = 1,
+    DLH_SCHEDULE_STEP,         /* factor^(number of milestones passed) */
+    DLH_SCHEDULE_EXPONENTIAL,  /* factor^(step / period) */
+    DLH_SCHEDULE_COSINE,       /* from 1 to floor over total steps */
+    DLH_SCHEDULE_INVERSE_TIME, /* 1 / (1 + factor step / period) */
+} DlhScheduleKind;
+
+/* Multiplies every optimizer's step size; a linear warm-up over @warmup steps comes first. */
+typedef struct {
+    DlhScheduleKind kind;
+    double factor;
+    double period;        /* steps */
+    double total;         /* steps */
+    double floor;
+    double warmup;        /* steps */
+    DlhDoubles milestones; /* steps */
+} DlhSchedule;
+
+typedef struct {
+    gsize size;
+    DlhSchedule schedule;
+    double clip_norm;    /* 0: none; else the global gradient norm is cut to this */
+    double clip_value;   /* 0: none; else each element is clamped to +- this */
+    double weight_decay; /* coupled: added to the gradient as weight_decay * parameter */
+    double decoupled_weight_decay; /* parameter -= schedule * this * parameter */
+    DlhCompileFlags compile_flags;
+} DlhTraining;
+
+/** dlh_schedule_value: the factor at @step (0 first): the reference for the node. */
+DLH_EXPORT double dlh_schedule_value (const DlhSchedule *schedule, double step);
+
+/**
+ * dlh_trainer_new:
+ * @model: with the supervised role
+ * @optimizer: (nullable): NULL for a trainer that only evaluates
+ * Returns: (transfer full): the trainer. Nothing is built until the first batch.
+ */
+DLH_EXPORT DlhTrainer *dlh_trainer_new (DlhStore *store, DlhComponent *model,
+                                        DlhComponent *optimizer, const DlhProblem *problem,
+                                        const DlhTraining *training, GError **error);
+DLH_EXPORT void dlh_trainer_free (DlhTrainer *trainer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTrainer, dlh_trainer_free)
+
+/** dlh_trainer_step: one update on a batch. On DLH_ERROR_NUMERIC the message names the step and the
+ * first node that is not finite, and no variable has changed. */
+DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                      GError **error);
+/** dlh_trainer_evaluate: the loss and metrics of a batch, with the model in evaluation mode. */
+DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                          GError **error);
+/** dlh_trainer_n_values: values of the last step or evaluation: "loss", the model's metrics, and
+ * after a step what the optimizer logs. */
+DLH_EXPORT guint dlh_trainer_n_values (DlhTrainer *trainer);
+DLH_EXPORT const char *dlh_trainer_value_name (DlhTrainer *trainer, guint i);
+DLH_EXPORT double dlh_trainer_value (DlhTrainer *trainer, guint i);
+/** dlh_trainer_steps: steps done, from the store, so that it survives a checkpoint. */
+DLH_EXPORT gint64 dlh_trainer_steps (DlhTrainer *trainer);
+/** dlh_trainer_notes: (element-type utf8): lines from dlh_update_note(). */
+DLH_EXPORT GPtrArray *dlh_trainer_notes (DlhTrainer *trainer);
+/** dlh_trainer_function: (transfer none): the compiled step for the last batch size, to profile. */
+DLH_EXPORT DlhFunction *dlh_trainer_function (DlhTrainer *trainer);
+
+G_END_DECLS

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* The op table: the families, each a NULL-terminated list at the end of its file. */
+#include "graph/private.h"
+
+extern const DlhOp *const dlh_ops_leaf[], *const dlh_ops_elementwise[], *const dlh_ops_reduce[],
+    *const dlh_ops_softmax[], *const dlh_ops_arrange[], *const dlh_ops_index[],
+    *const dlh_ops_matrix[], *const dlh_ops_linalg[], *const dlh_ops_conv[], *const dlh_ops_pool[],
+    *const dlh_ops_random[];
+
+static const DlhOp *const *const families[] = {
+    dlh_ops_leaf,  dlh_ops_elementwise, dlh_ops_reduce, dlh_ops_softmax, dlh_ops_arrange,
+    dlh_ops_index, dlh_ops_matrix,      dlh_ops_linalg, dlh_ops_conv,    dlh_ops_pool,
+    dlh_ops_random,
+};
+
+const DlhOp *const *
+dlh_op_table (void)
+{
+    static const DlhOp *table[256];
+    static gsize ready;
+
+    if (g_once_init_enter (&ready)) {
+        guint n = 0;
+
+        for (guint f = 0; f < G_N_ELEMENTS (families); f++)
+            for (guint i = 0; families[f][i]; i++)
+                table[n++] = families[f][i];
+        g_assert (n < G_N_ELEMENTS (table));
+        g_once_init_leave (&ready, 1);
+    }
+    return table;
+}
