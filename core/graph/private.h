@@ -63,3 +63,7 @@ typedef struct {
     gint64 keep;
     gint64 reduced[DLH_MAX_RANK];
 } DlhSumAttrs;
+
+const char *dlh_input_name (const DlhNode *node);
+/* marked[id] for the roots and all their ancestors; Returns: (transfer full). */
+gboolean *dlh_graph_ancestors (DlhNode *const *roots, guint n_roots, guint *n_nodes);
