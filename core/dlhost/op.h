@@ -23,6 +23,7 @@ typedef enum {
     DLH_OP_NOT_SMOOTH = 1 << 2,  /* gradient is zero or undefined by nature: no gradient check */
     DLH_OP_IN_PLACE = 1 << 3,    /* run() accepts out == in[0] */
     DLH_OP_STEPWISE = 1 << 4,    /* piecewise linear: second-order gradient is zero */
+    DLH_OP_FALLIBLE = 1 << 5,    /* run() can fail: it is done before any variable changes */
 } DlhOpFlags;
 
 /* One execution of a non-element-wise op. Memory is contiguous, row-major, 64-byte aligned. */

@@ -67,3 +67,5 @@ typedef struct {
 const char *dlh_input_name (const DlhNode *node);
 /* marked[id] for the roots and all their ancestors; Returns: (transfer full). */
 gboolean *dlh_graph_ancestors (DlhNode *const *roots, guint n_roots, guint *n_nodes);
+/* The stream that a random node draws from; NULL for other nodes. */
+DlhStream *dlh_node_stream (const DlhNode *node);
