@@ -110,7 +110,8 @@ check_scalar (const char *where, DlhNode *scalar, DlhNode *const *gradients, gui
         return FALSE;
     }
     for (guint i = 0; i < n; i++)
-        compare_gradient (&check, i, dlh_function_output (gradient, i), inputs[positions[i]], order);
+        compare_gradient (&check, i, dlh_function_output (gradient, i), inputs[positions[i]],
+                          order);
     return check.ok;
 }
 
@@ -132,7 +133,8 @@ test_gradient_check (const char *where, DlhNode *y, DlhNode *const *xs, const gu
                      guint n_xs, DlhTensor *const *inputs, guint n_inputs, guint order)
 {
     g_autofree DlhNode **gradients = g_new0 (DlhNode *, n_xs + 1);
-    g_autoptr (GPtrArray) copies = g_ptr_array_new_with_free_func ((GDestroyNotify) dlh_tensor_unref);
+    g_autoptr (GPtrArray) copies =
+        g_ptr_array_new_with_free_func ((GDestroyNotify)dlh_tensor_unref);
     DlhNode *scalar = against_random (y, 1);
     gboolean ok = TRUE;
 
@@ -140,8 +142,8 @@ test_gradient_check (const char *where, DlhNode *y, DlhNode *const *xs, const gu
         g_ptr_array_add (copies, dlh_tensor_copy (inputs[i], NULL));
     for (guint o = 1; o <= order && ok && n_xs > 0; o++) {
         dlh_gradients (scalar, xs, n_xs, NULL, gradients);
-        ok = check_scalar (where, scalar, gradients, n_xs, positions,
-                           (DlhTensor **) copies->pdata, n_inputs, o);
+        ok = check_scalar (where, scalar, gradients, n_xs, positions, (DlhTensor **)copies->pdata,
+                           n_inputs, o);
         scalar = sum_against_random (gradients, n_xs, 100 * o);
     }
     return ok;

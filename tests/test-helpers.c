@@ -7,7 +7,7 @@ static void
 expect_failure (gboolean ok)
 {
     if (g_test_subprocess ()) {
-        (void) ok;
+        (void)ok;
         return;
     }
     g_test_trap_subprocess (NULL, 0, G_TEST_SUBPROCESS_DEFAULT);

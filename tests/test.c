@@ -38,7 +38,7 @@ test_skip (const char *format, ...)
 double
 test_sum_factor (gsize k)
 {
-    return k > 64 ? sqrt ((double) k) / 2 : 4;
+    return k > 64 ? sqrt ((double)k) / 2 : 4;
 }
 
 double
@@ -71,7 +71,7 @@ test_tensor_close_at (const char *where, const DlhTensor *got, const double *wan
         test_fail ("%s: there is no tensor", where);
         return FALSE;
     }
-    if (dlh_tensor_count (got) != (gint64) n) {
+    if (dlh_tensor_count (got) != (gint64)n) {
         test_fail ("%s: the tensor has %" G_GINT64_FORMAT " elements, should have %zu", where,
                    dlh_tensor_count (got), n);
         return FALSE;
@@ -86,8 +86,8 @@ test_tensors_equal_at (const char *where, const DlhTensor *a, const DlhTensor *b
     const guint8 *p, *q;
     gsize bytes;
 
-    if (!a || !b || dlh_tensor_get_dtype (a) != dlh_tensor_get_dtype (b)
-        || !dlh_shape_equal (dlh_tensor_get_shape (a), dlh_tensor_get_shape (b))) {
+    if (!a || !b || dlh_tensor_get_dtype (a) != dlh_tensor_get_dtype (b) ||
+        !dlh_shape_equal (dlh_tensor_get_shape (a), dlh_tensor_get_shape (b))) {
         test_fail ("%s: the tensors differ in type or shape, or one is missing", where);
         return FALSE;
     }
@@ -95,11 +95,12 @@ test_tensors_equal_at (const char *where, const DlhTensor *a, const DlhTensor *b
     q = dlh_tensor_get_data (b);
     bytes = dlh_tensor_bytes (a);
     for (gsize i = 0; i < bytes; i++) {
-        gint64 element = (gint64) (i / dlh_dtype_size (dlh_tensor_get_dtype (a)));
+        gint64 element = (gint64)(i / dlh_dtype_size (dlh_tensor_get_dtype (a)));
 
         if (p[i] == q[i])
             continue;
-        test_fail ("%s: element %" G_GINT64_FORMAT " is %.17g and %.17g, should be equal bit for bit",
+        test_fail ("%s: element %" G_GINT64_FORMAT
+                   " is %.17g and %.17g, should be equal bit for bit",
                    where, element, dlh_tensor_get (a, element), dlh_tensor_get (b, element));
         return FALSE;
     }
@@ -110,7 +111,7 @@ gboolean
 test_error_at (const char *where, GError **error, DlhErrorCode code, const char *text)
 {
     GError *e = *error;
-    gboolean ok = e && e->domain == DLH_ERROR && e->code == (int) code && strstr (e->message, text);
+    gboolean ok = e && e->domain == DLH_ERROR && e->code == (int)code && strstr (e->message, text);
 
     if (!e)
         test_fail ("%s: no error, should be code %d with \"%s\"", where, code, text);
@@ -128,22 +129,22 @@ test_tensor_from (DlhDType dtype, DlhShape shape, const double *values, gsize n)
     DlhTensor *tensor = dlh_tensor_new (dtype, shape, &error);
 
     // The caller's bug: nothing sensible can follow.
-    if (!tensor || dlh_tensor_count (tensor) != (gint64) n)
+    if (!tensor || dlh_tensor_count (tensor) != (gint64)n)
         g_error ("test_tensor: %zu values do not fit the shape", n);
     for (gsize i = 0; i < n; i++)
-        dlh_tensor_set (tensor, (gint64) i, values[i]);
+        dlh_tensor_set (tensor, (gint64)i, values[i]);
     return tensor;
 }
 
 DlhTensor *
 test_tensor_random (DlhDType dtype, DlhShape shape, guint64 seed)
 {
-    gsize n = (gsize) dlh_shape_count (shape);
+    gsize n = (gsize)dlh_shape_count (shape);
     g_autofree double *values = g_new (double, n + 1);
 
     test_random (seed, values, n);
     for (gsize i = 0; i < n; i++)
-        values[i] = (float) values[i];
+        values[i] = (float)values[i];
     return test_tensor_from (dtype, shape, values, n);
 }
 
@@ -167,7 +168,7 @@ next_uniform (guint64 *state)
     z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
     z ^= z >> 31;
-    return ((double) (z >> 11) + 0.5) * 0x1p-53;
+    return ((double)(z >> 11) + 0.5) * 0x1p-53;
 }
 
 void
@@ -249,7 +250,8 @@ test_data (const char *name)
 
     if (path && g_file_test (path, G_FILE_TEST_EXISTS))
         return g_steal_pointer (&path);
-    test_skip ("no real data: '%s' is not below DLHOST_TEST_DATA=%s", name, root ? root : "(unset)");
+    test_skip ("no real data: '%s' is not below DLHOST_TEST_DATA=%s", name,
+               root ? root : "(unset)");
     return NULL;
 }
 

@@ -12,9 +12,9 @@
  *         test_assert_tensor (out, (double[]){9}, 1, 9);
  *     }
  *
- * Tolerances are computed: |got - want| <= c eps scale, where scale is the sum of the absolute terms
- * and c = 4, or sqrt (k) / 2 for k > 64 terms. A failed assertion marks the test and returns; the
- * other tests of the program still run. */
+ * Tolerances are computed: |got - want| <= c eps scale, where scale is the sum of the absolute
+ * terms and c = 4, or sqrt (k) / 2 for k > 64 terms. A failed assertion marks the test and returns;
+ * the other tests of the program still run. */
 #pragma once
 
 #include <dlhost/dlhost.h>
@@ -71,8 +71,8 @@ DlhTensor *test_tensor_from (DlhDType dtype, DlhShape shape, const double *value
 DlhTensor *test_tensor_random (DlhDType dtype, DlhShape shape, guint64 seed);
 /** test_values: (transfer full): the elements as doubles. */
 double *test_values (const DlhTensor *tensor);
-/** test_random: fills @n standard normal values that depend on @seed alone. Its generator is not the
- * library's. */
+/** test_random: fills @n standard normal values that depend on @seed alone. Its generator is not
+ * the library's. */
 void test_random (guint64 seed, double *out, gsize n);
 
 /* Graphs. */

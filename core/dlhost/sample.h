@@ -13,6 +13,7 @@
 #pragma once
 
 #include <dlhost/op.h>
+#include <dlhost/random.h>
 
 G_BEGIN_DECLS
 
@@ -30,10 +31,32 @@ DLH_EXPORT DlhNode *dlh_sample_uniform (DlhSample *sample, double lo, double hi,
 /** dlh_sample_away: as dlh_sample_uniform(), at least 0.05 away from each of @n kinks. */
 DLH_EXPORT DlhNode *dlh_sample_away (DlhSample *sample, double lo, double hi, DlhShape shape,
                                      const double *kinks, guint n);
-/** dlh_sample_index: integers in [0, @n), not differentiated. */
+/** dlh_sample_index: integers in [0, @n), not differentiated; i32 beside f32, i64 beside f64. */
 DLH_EXPORT DlhNode *dlh_sample_index (DlhSample *sample, gint64 n, DlhShape shape);
 DLH_EXPORT DlhNode *dlh_sample_bool (DlhSample *sample, DlhShape shape);
-/** dlh_sample_spd: well-conditioned symmetric positive definite (..., n, n). */
+/** dlh_sample_spd: well-conditioned symmetric positive definite (..., n, n), eigenvalues apart. */
 DLH_EXPORT DlhNode *dlh_sample_spd (DlhSample *sample, DlhShape shape);
+/** dlh_sample_store, dlh_sample_stream: for ops on variables and for random ops. */
+DLH_EXPORT DlhStore *dlh_sample_store (DlhSample *sample);
+DLH_EXPORT DlhStream *dlh_sample_stream (DlhSample *sample);
+
+/* For programs that walk the table. One sample serves one use of one op. Values depend on the order
+ * of the calls alone, so the modes and element types give the same numbers (exact in f32). */
+
+typedef enum {
+    DLH_SAMPLE_PLAIN = 1,
+    DLH_SAMPLE_ONE,        /* every size is 1 */
+    DLH_SAMPLE_ZERO,       /* every size is 0 */
+    DLH_SAMPLE_TRANSPOSED, /* inputs of rank 2 and more are transposes of what is given */
+} DlhSampleMode;
+
+DLH_EXPORT DlhSample *dlh_sample_new (DlhSampleMode mode, DlhDType dtype);
+DLH_EXPORT void dlh_sample_free (DlhSample *sample);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhSample, dlh_sample_free)
+DLH_EXPORT guint dlh_sample_n_inputs (DlhSample *sample);
+/** dlh_sample_input: the dlh_input() node behind input @i. */
+DLH_EXPORT DlhNode *dlh_sample_input (DlhSample *sample, guint i);
+/** dlh_sample_tensors: (transfer none): the values to run with, one for each input. */
+DLH_EXPORT DlhTensor *const *dlh_sample_tensors (DlhSample *sample);
 
 G_END_DECLS
