@@ -1,2 +1,126 @@
 /* SPDX-License-Identifier: MIT */
+/* A run as its task sees it: components, store, and the host's functions behind. */
 #include <dlhost/dlhost.h>
+
+struct _DlhRun {
+    const DlhHost *functions;
+    gpointer host;
+    DlhStore *store;
+    DlhData *data;
+    DlhComponent *components[DLH_COMM + 1];
+};
+
+DlhRun *
+dlh_run_new (const DlhHost *functions, gpointer host, DlhStore *store)
+{
+    DlhRun *run = g_new0 (DlhRun, 1);
+
+    run->functions = functions;
+    run->host = host;
+    run->store = dlh_store_ref (store);
+    return run;
+}
+
+void
+dlh_run_free (DlhRun *run)
+{
+    if (!run)
+        return;
+    for (guint i = 0; i < G_N_ELEMENTS (run->components); i++)
+        dlh_component_unref (run->components[i]);
+    dlh_data_unref (run->data);
+    dlh_store_unref (run->store);
+    g_free (run);
+}
+
+void
+dlh_run_set_component (DlhRun *run, DlhComponent *component)
+{
+    guint kind = dlh_component_manifest (component)->kind;
+
+    g_return_if_fail (kind < G_N_ELEMENTS (run->components));
+    dlh_component_ref (component);
+    dlh_component_unref (run->components[kind]);
+    run->components[kind] = component;
+}
+
+DlhComponent *
+dlh_run_component (DlhRun *run, DlhPluginKind kind)
+{
+    g_return_val_if_fail (kind < G_N_ELEMENTS (run->components), NULL);
+    return run->components[kind];
+}
+
+DlhComponent *
+dlh_run_require (DlhRun *run, DlhPluginKind kind, GError **error)
+{
+    DlhComponent *c = dlh_run_component (run, kind);
+
+    if (!c)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "this task needs a plugin of kind %s: give --%s=NAME",
+                     dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
+    return c;
+}
+
+gboolean
+dlh_run_execute (DlhRun *run, GError **error)
+{
+    DlhComponent *task = dlh_run_require (run, DLH_TASK, error);
+
+    if (!task)
+        return FALSE;
+    return ((const DlhTask *) dlh_component_interface (task))
+        ->run (run, dlh_component_options (task), error);
+}
+
+DlhStore *
+dlh_run_store (DlhRun *run)
+{
+    return run->store;
+}
+
+DlhData *
+dlh_run_data (DlhRun *run, GError **error)
+{
+    if (!run->data)
+        run->data = run->functions->data (run->host, error);
+    return run->data;
+}
+
+gboolean
+dlh_run_log (DlhRun *run, const char *event, gint64 step, const char *const *names,
+             const double *values, guint n, GError **error)
+{
+    return run->functions->log (run->host, event, step, names, values, n, error);
+}
+
+void
+dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double examples)
+{
+    run->functions->progress (run->host, done, total, examples);
+}
+
+void
+dlh_run_message (DlhRun *run, const char *format, ...)
+{
+    g_autofree char *text = NULL;
+    va_list args;
+
+    va_start (args, format);
+    text = g_strdup_vprintf (format, args);
+    va_end (args);
+    run->functions->message (run->host, text);
+}
+
+gboolean
+dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error)
+{
+    return run->functions->checkpoint (run->host, step, error);
+}
+
+gboolean
+dlh_run_should_stop (DlhRun *run)
+{
+    return run->functions->should_stop (run->host);
+}

@@ -1,2 +1,336 @@
 /* SPDX-License-Identifier: MIT */
+/* The trainer: builds model, objective and update for a batch shape, compiles a function for each
+ * set of phases that is due, and runs what the step number asks for. */
 #include <dlhost/dlhost.h>
+#include "train/private.h"
+
+/* A graph for one batch size and mode. */
+typedef struct {
+    DlhGraph *graph;
+    DlhObjective objective;
+    DlhUpdate *update;     /* NULL for evaluation */
+    DlhNode *loss;         /* checked to be finite */
+    GPtrArray *updates;    /* the model's own assignments */
+    GHashTable *functions; /* mask of phases -> DlhFunction */
+    GArray *shown;         /* DlhMetric: what the first outputs are */
+} Built;
+
+struct _DlhTrainer {
+    DlhStore *store;
+    DlhComponent *model, *optimizer;
+    DlhProblem problem;
+    DlhTraining training;
+    double *milestones;
+    DlhVariable *step;
+    GHashTable *built[2];   /* by mode: batch size -> Built */
+    GHashTable *after;      /* phase name -> DlhFunction */
+    GPtrArray *notes;
+    gboolean noted;
+    Built *last;
+    DlhFunction *function;
+};
+
+static void
+built_free (gpointer data)
+{
+    Built *b = data;
+
+    dlh_update_free (b->update);
+    g_hash_table_unref (b->functions);
+    g_array_unref (b->shown);
+    g_ptr_array_unref (b->updates);
+    dlh_graph_unref (b->graph);
+    g_free (b);
+}
+
+DlhTrainer *
+dlh_trainer_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
+                 const DlhProblem *problem, const DlhTraining *training, GError **error)
+{
+    const DlhModel *m = dlh_component_interface (model);
+    g_autoptr (DlhTrainer) t = NULL;
+
+    if (m->size < G_SIZEOF_MEMBER (DlhModel, size) + sizeof (gpointer) || !m->supervised) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                     "model '%s' does not offer the supervised role", dlh_component_name (model));
+        return NULL;
+    }
+    t = g_new0 (DlhTrainer, 1);
+    t->store = dlh_store_ref (store);
+    t->model = dlh_component_ref (model);
+    t->optimizer = optimizer ? dlh_component_ref (optimizer) : NULL;
+    t->problem = *problem;
+    t->training = *training;
+    t->training.schedule.milestones.values = t->milestones =
+        g_memdup2 (training->schedule.milestones.values,
+                   training->schedule.milestones.n * sizeof (double));
+    for (guint mode = 0; mode < 2; mode++)
+        t->built[mode] = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, built_free);
+    t->after = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
+                                      (GDestroyNotify) dlh_function_unref);
+    t->notes = g_ptr_array_new_with_free_func (g_free);
+    t->step = dlh_store_variable (store, "train/step", DLH_I64, dlh_shape (),
+                                  (DlhInit){.kind = DLH_INIT_ZEROS}, error);
+    return t->step ? g_steal_pointer (&t) : NULL;
+}
+
+void
+dlh_trainer_free (DlhTrainer *trainer)
+{
+    if (!trainer)
+        return;
+    for (guint mode = 0; mode < 2; mode++)
+        g_clear_pointer (&trainer->built[mode], g_hash_table_unref);
+    g_clear_pointer (&trainer->after, g_hash_table_unref);
+    g_clear_pointer (&trainer->notes, g_ptr_array_unref);
+    dlh_component_unref (trainer->model);
+    dlh_component_unref (trainer->optimizer);
+    dlh_store_unref (trainer->store);
+    g_free (trainer->milestones);
+    g_free (trainer);
+}
+
+/* Building. */
+
+static gboolean
+build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
+{
+    const DlhModel *model = dlh_component_interface (t->model);
+    DlhBuild build = {sizeof build, b->graph, t->store, training, b->updates};
+    DlhNode *input = dlh_input (b->graph, "x", dlh_tensor_get_dtype (x), dlh_tensor_get_shape (x));
+    DlhNode *target =
+        y ? dlh_input (b->graph, "y", dlh_tensor_get_dtype (y), dlh_tensor_get_shape (y)) : NULL;
+    DlhMetric loss = {"loss", NULL};
+
+    b->objective.size = sizeof b->objective;
+    dlh_graph_push_scope (b->graph, dlh_component_name (t->model));
+    if (!model->supervised->build (&build, &t->problem, dlh_component_options (t->model), input,
+                                   target, &b->objective, error)) {
+        g_prefix_error (error, "%s: ", dlh_component_name (t->model));
+        return FALSE;
+    }
+    dlh_graph_pop_scope (b->graph);
+    if (!dlh_graph_check (b->graph, error))
+        return FALSE;
+    g_return_val_if_fail (b->objective.loss, FALSE);
+    loss.value = b->loss = dlh_assert_finite (b->objective.loss, "loss");
+    g_array_append_val (b->shown, loss);
+    for (guint i = 0; i < G_N_ELEMENTS (b->objective.metrics) && b->objective.metrics[i].name; i++)
+        g_array_append_val (b->shown, b->objective.metrics[i]);
+    return dlh_graph_check (b->graph, error);
+}
+
+static gboolean
+build_update (DlhTrainer *t, Built *b, GError **error)
+{
+    const DlhOptimizer *optimizer = dlh_component_interface (t->optimizer);
+    const char *name = dlh_component_name (t->optimizer);
+
+    dlh_graph_push_scope (b->graph, name);
+    b->update = dlh_update_new (b->graph, t->store, name, &b->objective, &t->training, t->step);
+    if (!optimizer->build (b->update, dlh_component_options (t->optimizer), error)) {
+        g_prefix_error (error, "%s: ", name);
+        return FALSE;
+    }
+    dlh_graph_pop_scope (b->graph);
+    g_array_append_vals (b->shown, b->update->logs->data, b->update->logs->len);
+    for (guint i = 0; i < b->update->notes->len && !t->noted; i++)
+        g_ptr_array_add (t->notes, g_strdup (b->update->notes->pdata[i]));
+    t->noted = TRUE;
+    return dlh_graph_check (b->graph, error);
+}
+
+static Built *
+get_built (DlhTrainer *t, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
+{
+    DlhShape shape = dlh_tensor_get_shape (x);
+    gint64 batch = shape.rank ? shape.dims[0] : 0;
+    Built *b = g_hash_table_lookup (t->built[training], &batch);
+
+    if (b)
+        return b;
+    if (!batch) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE, "trainer: the batch is empty");
+        return NULL;
+    }
+    b = g_new0 (Built, 1);
+    b->graph = dlh_graph_new ();
+    b->updates = g_ptr_array_new ();
+    b->shown = g_array_new (FALSE, TRUE, sizeof (DlhMetric));
+    b->functions = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) dlh_function_unref);
+    if (!build_model (t, b, x, y, training, error) ||
+        (training && !build_update (t, b, error))) {
+        built_free (b);
+        return NULL;
+    }
+    g_hash_table_insert (t->built[training], g_memdup2 (&batch, sizeof batch), b);
+    return b;
+}
+
+static void
+add_assigns (GPtrArray *outputs, const DlhUpdate *u, int phase)
+{
+    for (guint i = 0; i < u->assigns->len; i++) {
+        const DlhPhaseAssign *a = &g_array_index (u->assigns, DlhPhaseAssign, i);
+
+        if (a->phase == phase)
+            g_ptr_array_add (outputs, a->assign);
+    }
+}
+
+static DlhFunction *
+compile (DlhTrainer *t, Built *b, guint mask, GError **error)
+{
+    g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
+    DlhFunction *f = g_hash_table_lookup (b->functions, GUINT_TO_POINTER (mask));
+
+    if (f)
+        return f;
+    for (guint i = 0; i < b->shown->len; i++)
+        g_ptr_array_add (outputs, g_array_index (b->shown, DlhMetric, i).value);
+    if (b->update) {
+        for (guint i = 0; i < b->updates->len; i++)
+            g_ptr_array_add (outputs, b->updates->pdata[i]);
+        add_assigns (outputs, b->update, DLH_ALWAYS);
+        for (guint p = 0; p < b->update->phases->len; p++)
+            if (mask & (1u << p))
+                add_assigns (outputs, b->update, (int) p);
+    }
+    f = dlh_graph_compile_full (b->graph, (DlhNode **) outputs->pdata, outputs->len,
+                                t->training.compile_flags, error);
+    if (f)
+        g_hash_table_insert (b->functions, GUINT_TO_POINTER (mask), f);
+    return f;
+}
+
+static DlhFunction *
+compile_after (DlhTrainer *t, Built *b, guint phase, GError **error)
+{
+    const char *name = g_array_index (b->update->phases, DlhPhase, phase).name;
+    g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
+    DlhFunction *f = g_hash_table_lookup (t->after, name);
+
+    if (f)
+        return f;
+    add_assigns (outputs, b->update, (int) phase);
+    f = dlh_graph_compile_full (b->graph, (DlhNode **) outputs->pdata, outputs->len,
+                                t->training.compile_flags, error);
+    if (f)
+        g_hash_table_insert (t->after, g_strdup (name), f);
+    return f;
+}
+
+/* Running. */
+
+// Says at which step, and which node was the first to go wrong.
+static gboolean
+explain (DlhTrainer *t, DlhFunction *f, DlhTensor *const *inputs, guint n, GError **error)
+{
+    g_autoptr (GError) cause = NULL;
+
+    if (!error || !g_error_matches (*error, DLH_ERROR, DLH_ERROR_NUMERIC))
+        return FALSE;
+    if (!dlh_function_diagnose (f, inputs, n, &cause)) {
+        g_autofree char *text = g_strdup ((*error)->message);
+
+        g_clear_error (error);
+        g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC, "%s; first at %s", text, cause->message);
+    }
+    g_prefix_error (error, "step %" G_GINT64_FORMAT ": ", dlh_trainer_steps (t));
+    return FALSE;
+}
+
+static gboolean
+is_due (const DlhPhase *p, gint64 step)
+{
+    return step >= p->first && (step - p->first) % p->period == 0;
+}
+
+gboolean
+dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **error)
+{
+    gint64 *step = dlh_tensor_get_data (dlh_variable_tensor (trainer->step));
+    DlhTensor *inputs[] = {x, y};
+    guint mask = 0;
+    Built *b;
+
+    g_return_val_if_fail (trainer->optimizer, FALSE);
+    if (!(b = get_built (trainer, x, y, TRUE, error)))
+        return FALSE;
+    for (guint p = 0; p < b->update->phases->len; p++) {
+        const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
+
+        if (phase->when == DLH_PHASE_WITH && is_due (phase, *step))
+            mask |= 1u << p;
+    }
+    trainer->last = b;
+    if (!(trainer->function = compile (trainer, b, mask, error)))
+        return FALSE;
+    if (!dlh_function_run (trainer->function, inputs, y ? 2 : 1, error))
+        return explain (trainer, trainer->function, inputs, y ? 2 : 1, error);
+    for (guint p = 0; p < b->update->phases->len; p++) {
+        const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
+        DlhFunction *f;
+
+        if (phase->when != DLH_PHASE_AFTER || !is_due (phase, *step))
+            continue;
+        if (!(f = compile_after (trainer, b, p, error)))
+            return FALSE;
+        if (!dlh_function_run (f, inputs, y ? 2 : 1, error))
+            return explain (trainer, f, inputs, y ? 2 : 1, error);
+    }
+    ++*step;
+    return TRUE;
+}
+
+gboolean
+dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **error)
+{
+    DlhTensor *inputs[] = {x, y};
+    Built *b = get_built (trainer, x, y, FALSE, error);
+
+    if (!b || !(trainer->function = compile (trainer, b, 0, error)))
+        return FALSE;
+    trainer->last = b;
+    if (!dlh_function_run (trainer->function, inputs, y ? 2 : 1, error))
+        return explain (trainer, trainer->function, inputs, y ? 2 : 1, error);
+    return TRUE;
+}
+
+guint
+dlh_trainer_n_values (DlhTrainer *trainer)
+{
+    return trainer->last ? trainer->last->shown->len : 0;
+}
+
+const char *
+dlh_trainer_value_name (DlhTrainer *trainer, guint i)
+{
+    g_return_val_if_fail (i < dlh_trainer_n_values (trainer), NULL);
+    return g_array_index (trainer->last->shown, DlhMetric, i).name;
+}
+
+double
+dlh_trainer_value (DlhTrainer *trainer, guint i)
+{
+    g_return_val_if_fail (i < dlh_trainer_n_values (trainer), 0);
+    return dlh_function_scalar (trainer->function, i);
+}
+
+gint64
+dlh_trainer_steps (DlhTrainer *trainer)
+{
+    return *(const gint64 *) dlh_tensor_get_data (dlh_variable_tensor (trainer->step));
+}
+
+GPtrArray *
+dlh_trainer_notes (DlhTrainer *trainer)
+{
+    return trainer->notes;
+}
+
+DlhFunction *
+dlh_trainer_function (DlhTrainer *trainer)
+{
+    return trainer->function;
+}

@@ -1,2 +1,251 @@
 /* SPDX-License-Identifier: MIT */
+/* What an optimizer sees: gradients with the run's clipping and weight decay, state by name, phases. */
 #include <dlhost/dlhost.h>
+#include "train/private.h"
+
+static void
+phase_clear (gpointer data)
+{
+    g_free (((DlhPhase *) data)->name);
+}
+
+// Scales all gradients so that their common norm is at most clip_norm; clamps elements.
+static void
+clip (DlhUpdate *u)
+{
+    double norm = u->training->clip_norm, bound = u->training->clip_value;
+    guint n = u->variables->len;
+    DlhNode *sum = NULL;
+
+    for (guint i = 0; i < n && norm > 0; i++) {
+        DlhNode *s = dlh_norm2 (u->gradients[i]);
+
+        sum = sum ? dlh_add (sum, s) : s;
+    }
+    if (sum) {
+        DlhNode *length = dlh_sqrt (sum);
+        DlhNode *limit = dlh_full_like (length, norm);
+        DlhNode *factor = dlh_div (limit, dlh_max (length, limit));
+
+        dlh_update_log (u, "gradient_norm", length);
+        for (guint i = 0; i < n; i++)
+            u->gradients[i] = dlh_mul (u->gradients[i], factor);
+    }
+    for (guint i = 0; i < n && bound > 0; i++)
+        u->gradients[i] = dlh_clamp (u->gradients[i], -bound, bound);
+}
+
+DlhUpdate *
+dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix, const DlhObjective *objective,
+                const DlhTraining *training, DlhVariable *step)
+{
+    g_autoptr (GPtrArray) all = dlh_graph_variables (&objective->loss, 1);
+    DlhUpdate *u = g_new0 (DlhUpdate, 1);
+
+    u->graph = graph;
+    u->store = store;
+    u->prefix = prefix;
+    u->objective = objective;
+    u->training = training;
+    u->variables = g_ptr_array_new ();
+    u->phases = g_array_new (FALSE, TRUE, sizeof (DlhPhase));
+    g_array_set_clear_func (u->phases, phase_clear);
+    u->assigns = g_array_new (FALSE, TRUE, sizeof (DlhPhaseAssign));
+    u->logs = g_array_new (FALSE, TRUE, sizeof (DlhMetric));
+    u->notes = g_ptr_array_new_with_free_func (g_free);
+    for (guint i = 0; i < all->len; i++)
+        if (dlh_variable_is_trainable (all->pdata[i]))
+            g_ptr_array_add (u->variables, all->pdata[i]);
+    u->values = g_new0 (DlhNode *, u->variables->len + 1);
+    u->gradients = g_new0 (DlhNode *, u->variables->len + 1);
+    u->moved = g_new0 (gboolean, u->variables->len + 1);
+    for (guint i = 0; i < u->variables->len; i++)
+        u->values[i] = dlh_read (graph, u->variables->pdata[i]);
+    u->step = dlh_cast (dlh_read (graph, step), DLH_F64);
+    u->schedule =
+        dlh_cast (dlh_schedule_node (&training->schedule, u->step), dlh_store_get_dtype (store));
+    dlh_gradients (objective->loss, u->values, u->variables->len, NULL, u->gradients);
+    clip (u);
+    for (guint i = 0; i < u->variables->len && training->weight_decay > 0; i++)
+        u->gradients[i] =
+            dlh_add (u->gradients[i], dlh_scale (u->values[i], training->weight_decay));
+    return u;
+}
+
+void
+dlh_update_free (DlhUpdate *u)
+{
+    if (!u)
+        return;
+    g_ptr_array_unref (u->variables);
+    g_array_unref (u->phases);
+    g_array_unref (u->assigns);
+    g_array_unref (u->logs);
+    g_ptr_array_unref (u->notes);
+    g_free (u->values);
+    g_free (u->gradients);
+    g_free (u->moved);
+    g_free (u);
+}
+
+DlhGraph *
+dlh_update_graph (DlhUpdate *u)
+{
+    return u->graph;
+}
+
+DlhStore *
+dlh_update_store (DlhUpdate *u)
+{
+    return u->store;
+}
+
+const DlhObjective *
+dlh_update_objective (DlhUpdate *u)
+{
+    return u->objective;
+}
+
+guint
+dlh_update_n_params (DlhUpdate *u)
+{
+    return u->variables->len;
+}
+
+DlhVariable *
+dlh_update_variable (DlhUpdate *u, guint i)
+{
+    g_return_val_if_fail (i < u->variables->len, NULL);
+    return u->variables->pdata[i];
+}
+
+DlhNode *
+dlh_update_value (DlhUpdate *u, guint i)
+{
+    g_return_val_if_fail (i < u->variables->len, NULL);
+    return u->values[i];
+}
+
+DlhNode *
+dlh_update_gradient (DlhUpdate *u, guint i)
+{
+    g_return_val_if_fail (i < u->variables->len, NULL);
+    return u->gradients[i];
+}
+
+DlhNode *
+dlh_update_step (DlhUpdate *u)
+{
+    return u->step;
+}
+
+DlhNode *
+dlh_update_rate (DlhUpdate *u, double base)
+{
+    return dlh_scale (u->schedule, base);
+}
+
+DlhStream *
+dlh_update_stream (DlhUpdate *u, const char *name)
+{
+    g_autofree char *full = g_strdup_printf ("%s/%s", u->prefix, name);
+
+    return dlh_store_stream (u->store, full);
+}
+
+static DlhNode *
+state (DlhUpdate *u, const char *full, DlhDType dtype, DlhShape shape, DlhInit init)
+{
+    g_autoptr (GError) error = NULL;
+    DlhVariable *v = dlh_store_variable (u->store, full, dtype, shape, init, &error);
+
+    return v ? dlh_read (u->graph, v) : dlh_graph_fail (u->graph, error->code, "%s", error->message);
+}
+
+DlhNode *
+dlh_update_state (DlhUpdate *u, guint i, const char *name)
+{
+    DlhVariable *p = dlh_update_variable (u, i);
+    g_autofree char *full =
+        g_strdup_printf ("%s/%s/%s", u->prefix, dlh_variable_name (p), name);
+
+    return state (u, full, dlh_variable_dtype (p), dlh_variable_shape (p),
+                  (DlhInit){.kind = DLH_INIT_ZEROS});
+}
+
+DlhNode *
+dlh_update_state_full (DlhUpdate *u, const char *name, DlhDType dtype, DlhShape shape, DlhInit init)
+{
+    g_autofree char *full = g_strdup_printf ("%s/%s", u->prefix, name);
+
+    return state (u, full, dtype, shape, init);
+}
+
+static void
+assign_in (DlhUpdate *u, DlhNode *read, DlhNode *value, int phase)
+{
+    DlhPhaseAssign a = {NULL, phase};
+
+    if (dlh_node_failed (read) || dlh_node_failed (value))
+        return;
+    g_return_if_fail (dlh_node_variable (read));
+    a.assign = dlh_assign (dlh_node_variable (read), value);
+    g_array_append_val (u->assigns, a);
+}
+
+void
+dlh_update_assign (DlhUpdate *u, DlhNode *read, DlhNode *value)
+{
+    assign_in (u, read, value, DLH_ALWAYS);
+}
+
+void
+dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta)
+{
+    double decay = u->training->decoupled_weight_decay;
+    DlhNode *p = dlh_update_value (u, i);
+
+    g_return_if_fail (!u->moved[i]);
+    u->moved[i] = TRUE;
+    if (decay > 0)
+        delta = dlh_sub (delta, dlh_mul (p, dlh_scale (u->schedule, decay)));
+    assign_in (u, p, dlh_add (p, delta), DLH_ALWAYS);
+}
+
+void
+dlh_update_log (DlhUpdate *u, const char *name, DlhNode *value)
+{
+    DlhMetric m = {g_intern_string (name), value};
+
+    g_array_append_val (u->logs, m);
+}
+
+void
+dlh_update_note (DlhUpdate *u, const char *format, ...)
+{
+    va_list args;
+
+    va_start (args, format);
+    g_ptr_array_add (u->notes, g_strdup_vprintf (format, args));
+    va_end (args);
+}
+
+void
+dlh_update_phase (DlhUpdate *u, const char *name, DlhPhaseWhen when, gint64 period, gint64 first)
+{
+    DlhPhase p = {g_strdup (name), when, period, first};
+
+    g_return_if_fail (period > 0 && first >= 0 && u->phases->len < 8);
+    g_array_append_val (u->phases, p);
+}
+
+void
+dlh_update_phase_assign (DlhUpdate *u, const char *name, DlhNode *read, DlhNode *value)
+{
+    for (guint i = 0; i < u->phases->len; i++)
+        if (g_str_equal (g_array_index (u->phases, DlhPhase, i).name, name)) {
+            assign_in (u, read, value, (int) i);
+            return;
+        }
+    g_return_if_reached ();
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+#include <dlhost/training.h>
+
+#define DLH_ALWAYS (-1)
+
+typedef struct {
+    char *name;
+    DlhPhaseWhen when;
+    gint64 period, first;
+} DlhPhase;
+
+typedef struct {
+    DlhNode *assign;
+    int phase; /* index, or DLH_ALWAYS */
+} DlhPhaseAssign;
+
+struct _DlhUpdate {
+    DlhGraph *graph;
+    DlhStore *store;
+    const char *prefix; /* the optimizer's name */
+    const DlhObjective *objective;
+    const DlhTraining *training;
+    GPtrArray *variables; /* trainable, that the loss depends on */
+    DlhNode **values;
+    DlhNode **gradients;
+    gboolean *moved;
+    DlhNode *step;     /* f64 scalar */
+    DlhNode *schedule; /* scalar of the store's dtype */
+    GArray *phases;    /* DlhPhase */
+    GArray *assigns;   /* DlhPhaseAssign */
+    GArray *logs;      /* DlhMetric */
+    GPtrArray *notes;  /* char* */
+};
+
+DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
+                           const DlhObjective *objective, const DlhTraining *training,
+                           DlhVariable *step);
+void dlh_update_free (DlhUpdate *u);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
+
+/* The schedule's factor as a node: @step is f64. */
+DlhNode *dlh_schedule_node (const DlhSchedule *schedule, DlhNode *step);
