@@ -136,15 +136,15 @@ test_gradient_check (const char *where, DlhNode *y, DlhNode *const *xs, const gu
     g_autoptr (GPtrArray) copies =
         g_ptr_array_new_with_free_func ((GDestroyNotify)dlh_tensor_unref);
     DlhNode *scalar = against_random (y, 1);
-    gboolean ok = TRUE;
 
     for (guint i = 0; i < n_inputs; i++)
         g_ptr_array_add (copies, dlh_tensor_copy (inputs[i], NULL));
-    for (guint o = 1; o <= order && ok && n_xs > 0; o++) {
+    for (guint o = 1; o <= order && n_xs > 0; o++) {
         dlh_gradients (scalar, xs, n_xs, NULL, gradients);
-        ok = check_scalar (where, scalar, gradients, n_xs, positions, (DlhTensor **)copies->pdata,
-                           n_inputs, o);
+        if (o == order)
+            return check_scalar (where, scalar, gradients, n_xs, positions,
+                                 (DlhTensor **)copies->pdata, n_inputs, order);
         scalar = sum_against_random (gradients, n_xs, 100 * o);
     }
-    return ok;
+    return TRUE;
 }

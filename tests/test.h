@@ -90,9 +90,10 @@ double test_value (DlhNode *node);
  * @xs: dlh_input() nodes to differentiate by
  * @positions: which input of the graph each is
  * @inputs: values of all the graph's inputs
+ * @order: which derivative is compared, 1 or more; the others below it are taken as right
  * Compares dlh_gradients() of <@y, random> with central differences (fourth order, h = 1e-4
- * max (1, |x|)): rtol 1e-6, atol 1e-8 and the signs. With @order 2 it then does the same for
- * <gradient, random>, against differences of the first gradient.
+ * max (1, |x|)): rtol 1e-6, atol 1e-8 and the signs. For order 2 the scalar is <gradient, random>,
+ * so the differences are those of the first gradient.
  * Returns: whether all agree; otherwise the test is marked.
  */
 gboolean test_gradient_check (const char *where, DlhNode *y, DlhNode *const *xs,

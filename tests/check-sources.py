@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Rules that sources keep, as TAP: public headers compile alone in C11 and C++17 and are short, each
+file says its licence, plugins include public headers only, the core neither prints nor exits.
+
+usage: check-sources.py SOURCE_DIRECTORY CC..."""
+import os
+import re
+import subprocess
+import sys
+
+ROOT = sys.argv[1]
+CC = sys.argv[2:]
+HEADERS = os.path.join(ROOT, "core", "dlhost")
+MAX_LINES = 150
+LICENCE = "SPDX-License-Identifier: MIT"
+NO_COMMENT = re.compile(r"\.(json|png|svg|gz|note|bin|txt|safetensors|supp|idx|csv)$|(^|/)(LICENSE|\.gitignore)$")
+FORBIDDEN = re.compile(r"(?<![\w.>])(getenv|g_getenv|printf|g_print|g_printerr|abort|exit|puts) ?\(")
+results = []
+
+
+def case(name, problem):
+    """Records one result; @problem is empty when all is well, SKIP and a reason to skip."""
+    number = len(results) + 1
+    skip = problem.startswith("SKIP")
+    results.append(skip or not problem)
+    print(f"{'ok' if results[-1] else 'not ok'} {number} {name}{' # ' + problem if skip else ''}")
+    if problem and not skip:
+        for line in problem.splitlines():
+            print(f"# {line}")
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def compiles(command, flags, header):
+    include = f"#include <dlhost/{header}>\n"
+    try:
+        done = subprocess.run([*command, *flags, "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
+                               f"-I{ROOT}/core", "-"], input=include, text=True,
+                              capture_output=True, check=False)
+    except FileNotFoundError:
+        return f"SKIP {command[0]} is not installed"
+    return done.stderr if done.returncode else ""
+
+
+def check_headers():
+    glib = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], text=True, capture_output=True,
+                          check=True).stdout.split()
+    for header in sorted(os.listdir(HEADERS)):
+        lines = len(read(f"core/dlhost/{header}").splitlines())
+        case(f"/headers/{header}/c11",
+             compiles(CC, ["-x", "c", "-std=c11", *glib], header))
+        case(f"/headers/{header}/c++17",
+             compiles(["g++"], ["-x", "c++", "-std=c++17", *glib], header))
+        case(f"/headers/{header}/short",
+             f"{lines} lines, at most {MAX_LINES}" if lines > MAX_LINES else "")
+
+
+def tracked_files():
+    try:
+        done = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], capture_output=True,
+                              check=True, text=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return [name for name in done.stdout.split("\0") if os.path.isfile(os.path.join(ROOT, name))]
+
+
+def check_licences(files):
+    bad = [name for name in files
+           if not NO_COMMENT.search(name) and LICENCE not in "\n".join(read(name).splitlines()[:3])]
+    case("/sources/licence/in-the-first-lines", "\n".join(bad))
+
+
+def check_includes(files):
+    bad = []
+    for name in files:
+        if not name.startswith("plugins/") or not name.endswith((".c", ".h")):
+            continue
+        for include in re.findall(r'^#include [<"]([\w./-]+)[>"]', read(name), re.MULTILINE):
+            folder = include.split("/")[0]
+            if folder in ("graph", "exec", "cpu", "state", "plugin", "io", "model", "train"):
+                bad.append(f"{name}: {include}")
+    case("/sources/plugins/public-headers-only", "\n".join(bad))
+
+
+def check_quiet(files):
+    bad = []
+    for name in files:
+        if not name.startswith(("core/", "plugins/")) or not name.endswith((".c", ".h")):
+            continue
+        text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), read(name), flags=re.DOTALL)
+        for number, line in enumerate(text.splitlines(), 1):
+            if FORBIDDEN.search(re.sub(r'"(\\.|[^"\\])*"|//.*', "", line)):
+                bad.append(f"{name}:{number}: {line.strip()}")
+    case("/sources/core-and-plugins/neither-print-nor-exit", "\n".join(bad))
+
+
+def main():
+    check_headers()
+    files = tracked_files()
+    if files is None:
+        case("/sources", "SKIP not a git checkout")
+    else:
+        check_licences(files)
+        check_includes(files)
+        check_quiet(files)
+    print(f"1..{len(results)}")
+    sys.exit(not all(results))
+
+
+main()
