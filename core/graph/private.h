@@ -67,5 +67,8 @@ typedef struct {
 const char *dlh_input_name (const DlhNode *node);
 /* marked[id] for the roots and all their ancestors; Returns: (transfer full). */
 gboolean *dlh_graph_ancestors (DlhNode *const *roots, guint n_roots, guint *n_nodes);
-/* The stream that a random node draws from; NULL for other nodes. */
+/* The stream that a random node draws from, NULL for other nodes. A function that has such nodes adds
+ * one to the stream's counter after each run. */
 DlhStream *dlh_node_stream (const DlhNode *node);
+/* The stream's counter; NULL with DLH_ERROR_STATE when a checkpoint holds another thing there. */
+DlhVariable *dlh_stream_counter (DlhStream *stream, GError **error);

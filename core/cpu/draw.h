@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Random numbers from Philox4x32-10. Draw number `index` of a stream at `counter` reads the blocks
+ *
+ *     {i / 4, index, counter low, counter high}    i the element, under the stream's key
+ *
+ * and element i gets word i % 4. Doubles add the words of {i / 4, index + 2^31, ...} below: so f32 and
+ * f64 draws are the same numbers at two precisions. */
+#pragma once
+
+#include <dlhost/random.h>
+
+#define DLH_DRAW_MAX_INDEX 0x7fffffffu
+#define DLH_DRAW_MAX_ELEMENTS (G_GINT64_CONSTANT (4) << 32)
+
+typedef struct {
+    guint32 key[2];
+    guint32 index;
+    guint64 counter;
+} DlhDraw;
+
+/* @out: n elements of @dtype, f32 or f64. They run on all threads. */
+void dlh_draw_uniform (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
+void dlh_draw_normal (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
+/* 1 where the uniform draw is below @p, else 0. */
+void dlh_draw_bernoulli (const DlhDraw *draw, DlhDType dtype, const void *p, void *out, gsize n);
+/* -1 or 1: one bit each, 128 to a block. */
+void dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
+void dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n);
