@@ -35,18 +35,31 @@ DLH_EXPORT void dlh_data_unref (DlhData *data);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhData, dlh_data_unref)
 
 /** dlh_data_set_split: @inputs (n, ...); @targets (nullable) (n, ...); takes a reference of each.
- * FALSE with DLH_ERROR_DATA when the counts differ, a class is out of range or a value is NaN. */
+ * FALSE with DLH_ERROR_DATA when the counts differ, a class is out of range or a value is not
+ * finite. Describe the targets, vocabulary and stream first. */
 DLH_EXPORT gboolean dlh_data_set_split (DlhData *data, DlhSplit split, DlhTensor *inputs,
                                         DlhTensor *targets, GError **error);
 /** dlh_data_set_targets: call before dlh_data_set_split(); @n_classes is 0 unless classes. */
 DLH_EXPORT void dlh_data_set_targets (DlhData *data, DlhTargetKind kind, gint64 n_classes);
 /** dlh_data_set_vocabulary: inputs are i64 tokens below @n. */
 DLH_EXPORT void dlh_data_set_vocabulary (DlhData *data, gint64 n);
-/** dlh_data_set_stream: the rows of a split are B lanes of one running text: batches follow each
- * other and are not shuffled, and a model may carry state from one to the next. */
-DLH_EXPORT void dlh_data_set_stream (DlhData *data, gboolean stream);
+/** dlh_data_set_stream: the rows are pieces of a running text read in @lanes places at once: row
+ * i * lanes + b goes on where row (i - 1) * lanes + b ended. So batches are @lanes rows each,
+ * follow each other and are not shuffled, and a model may carry state from one to the next. 0: no
+ * stream. */
+DLH_EXPORT void dlh_data_set_stream (DlhData *data, gint64 lanes);
 /** dlh_data_set_target_scale: targets were standardised: y = (raw - @mean) / @std. */
 DLH_EXPORT void dlh_data_set_target_scale (DlhData *data, double mean, double std);
+
+/* For plugins, after the splits are set. */
+
+/** dlh_data_hold_out: the last @n training examples become the validation split. */
+DLH_EXPORT gboolean dlh_data_hold_out (DlhData *data, gint64 n, GError **error);
+/** dlh_data_limit: keeps the first @n examples of each split. */
+DLH_EXPORT void dlh_data_limit (DlhData *data, gint64 n);
+/** dlh_data_standardize: in place: from each channel (axis 1) of float inputs the training split's
+ * mean is taken, and it is divided by its standard deviation (population form, 0 counts as 1). */
+DLH_EXPORT void dlh_data_standardize (DlhData *data);
 
 DLH_EXPORT gboolean dlh_data_has_split (DlhData *data, DlhSplit split);
 DLH_EXPORT DlhTensor *dlh_data_inputs (DlhData *data, DlhSplit split);
@@ -56,6 +69,7 @@ DLH_EXPORT DlhTargetKind dlh_data_target_kind (DlhData *data);
 DLH_EXPORT gint64 dlh_data_n_classes (DlhData *data);
 DLH_EXPORT gint64 dlh_data_vocabulary (DlhData *data);
 DLH_EXPORT gboolean dlh_data_is_stream (DlhData *data);
+DLH_EXPORT gint64 dlh_data_lanes (DlhData *data);
 DLH_EXPORT double dlh_data_target_mean (DlhData *data);
 DLH_EXPORT double dlh_data_target_std (DlhData *data);
 /** dlh_data_input_shape: of one example: without the leading axis. */

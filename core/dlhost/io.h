@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing data files. Readers believe nothing: sizes are checked before memory is taken,
- * a message names file, position and what was expected. */
+/* Reading and writing data files. Readers believe nothing: sizes are checked before memory is
+ * taken, a message names file, position and what was expected. */
 #pragma once
 
 #include <dlhost/tensor.h>
@@ -10,14 +10,26 @@ G_BEGIN_DECLS
 /** dlh_file_read: the whole regular file, inflated when it is gzip; DLH_ERROR_DATA when it is more
  * than @max_bytes. Returns: (transfer full). */
 DLH_EXPORT GBytes *dlh_file_read (const char *path, gsize max_bytes, GError **error);
-/** dlh_file_write: all of it or nothing: temporary sibling, fsync, rename, fsync of the directory. */
+/** dlh_file_write: all of it or nothing: temporary sibling, fsync, rename, fsync of the directory.
+ * A symbolic link at @path is replaced; a directory, pipe or device is refused. */
 DLH_EXPORT gboolean dlh_file_write (const char *path, gconstpointer data, gsize n, GError **error);
 
 /** dlh_idx_read: an idx file of unsigned bytes as @dtype; @scale multiplies each value.
  * Returns: (transfer full). */
 DLH_EXPORT DlhTensor *dlh_idx_read (const char *path, DlhDType dtype, double scale, GError **error);
-/** dlh_table_read: numbers separated by white space or commas; @header_rows lines are skipped; every
- * row as long as the first. Returns: (transfer full): f64 (rows, columns). */
+/**
+ * dlh_idx_read_pair:
+ * @prefix: "train" for train-images-idx3-ubyte and train-labels-idx1-ubyte in @dir, with or without
+ * ".gz"
+ * @images: (out) (transfer full): @dtype (n, 1, height, width), multiplied by @scale
+ * @labels: (out) (transfer full): i64 (n)
+ */
+DLH_EXPORT gboolean dlh_idx_read_pair (const char *dir, const char *prefix, DlhDType dtype,
+                                       double scale, DlhTensor **images, DlhTensor **labels,
+                                       GError **error);
+/** dlh_table_read: finite numbers separated by white space or commas; @header_rows lines are
+ * skipped, empty ones too; every row as long as the first. Returns: (transfer full): f64 (rows,
+ * columns). */
 DLH_EXPORT DlhTensor *dlh_table_read (const char *path, guint header_rows, GError **error);
 
 /* safetensors (huggingface/safetensors, format of 2022): a JSON header and raw little-endian data. */
