@@ -33,6 +33,7 @@ typedef enum {
     DLH_MIN_OPEN = 1 << 0, /* the value must be above min */
     DLH_MAX_OPEN = 1 << 1, /* the value must be below max */
     DLH_ALLOW_EMPTY = 1 << 2, /* a list may be empty: [] */
+    DLH_ALLOW_INF = 1 << 3, /* inf is a value too, where the range reaches it */
 } DlhOptionFlags;
 
 /* One record of the note in the file. All strings end in NUL within their field. */

@@ -83,6 +83,9 @@ DLH_EXPORT char *dlh_component_option_text (const DlhComponent *component, guint
 DLH_EXPORT gpointer dlh_options_parse (const char *who, const DlhOption *options, guint n,
                                        GHashTable *settings, gpointer out, GError **error);
 DLH_EXPORT void dlh_options_arena_free (gpointer arena);
+/** dlh_option_range: (transfer full) (nullable): what a value must be: "[0, 1)", "(0, inf)", or the
+ * choices "a|b"; NULL when everything of its type goes. */
+DLH_EXPORT char *dlh_option_range (const DlhOption *option);
 /** dlh_nearest_name: (nullable): the entry of @names nearest to @name, when near enough to suggest. */
 DLH_EXPORT const char *dlh_nearest_name (const char *name, const char *const *names, guint n);
 

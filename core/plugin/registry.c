@@ -1,2 +1,593 @@
 /* SPDX-License-Identifier: MIT */
-#include <dlhost/dlhost.h>
+/* The plugins on a search path, and loading them. Files are only read until a plugin is asked for
+ * by name; then its options are parsed first, and its code is the last thing to be touched. */
+#include "plugin/note.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <dlhost/registry.h>
+
+#define ENTRY "dlhost_plugin"
+#define SUFFIX ".so"
+#define MAX_INTERFACE (64u << 10) /* bytes of a kind's struct that can still be meant */
+
+/* A plugin's file, shared by registry and components. */
+typedef struct {
+    DlhPluginInfo info; /* first: what the callers see */
+    DlhNote *note;
+} Plugin;
+
+struct _DlhRegistry {
+    GPtrArray *dirs; /* char*, canonical */
+    gboolean scanned;
+    GPtrArray *plugins;  /* Plugin*, found on the path */
+    GPtrArray *rejects;  /* DlhPluginReject* */
+    GHashTable *by_path; /* char* -> Plugin*, asked for by path */
+};
+
+struct _DlhComponent {
+    gatomicrefcount refs;
+    Plugin *plugin;
+    gconstpointer interface;
+    gpointer options;
+    gpointer arena;
+};
+
+static const char *const kind_names[] = {
+    [DLH_OPTIMIZER] = "optimizer",     [DLH_MODEL] = "model",
+    [DLH_SAMPLER] = "sampler",         [DLH_DATASET] = "dataset",
+    [DLH_ENVIRONMENT] = "environment", [DLH_TASK] = "task",
+    [DLH_BACKEND] = "backend",         [DLH_COMM] = "comm",
+};
+
+const char *
+dlh_plugin_kind_name (DlhPluginKind kind)
+{
+    return kind >= DLH_OPTIMIZER && kind <= DLH_COMM ? kind_names[kind] : "plugin";
+}
+
+DlhPluginKind
+dlh_plugin_kind_from_name (const char *name)
+{
+    for (guint kind = DLH_OPTIMIZER; kind <= DLH_COMM; kind++)
+        if (strcmp (name, kind_names[kind]) == 0)
+            return kind;
+    return 0;
+}
+
+static Plugin *
+plugin_new (const char *path, DlhNote *note)
+{
+    Plugin *plugin = g_atomic_rc_box_new0 (Plugin);
+
+    plugin->note = note;
+    plugin->info.path = g_strdup (path);
+    plugin->info.manifest = &note->manifest;
+    plugin->info.options = note->options;
+    return plugin;
+}
+
+static void
+plugin_clear (gpointer data)
+{
+    Plugin *plugin = data;
+
+    g_free (plugin->info.path);
+    dlh_note_free (plugin->note);
+}
+
+static void
+plugin_unref (gpointer plugin)
+{
+    g_atomic_rc_box_release_full (plugin, plugin_clear);
+}
+
+static void
+reject_free (gpointer data)
+{
+    DlhPluginReject *reject = data;
+
+    g_free (reject->path);
+    g_error_free (reject->error);
+    g_free (reject);
+}
+
+/* Takes @error. */
+static void
+add_reject (DlhRegistry *registry, const char *path, GError *error)
+{
+    DlhPluginReject *reject = g_new0 (DlhPluginReject, 1);
+
+    reject->path = g_strdup (path);
+    reject->error = error;
+    g_ptr_array_add (registry->rejects, reject);
+}
+
+DlhRegistry *
+dlh_registry_new (const char *path)
+{
+    DlhRegistry *registry = g_new0 (DlhRegistry, 1);
+    g_auto (GStrv) dirs = g_strsplit (path ? path : "", ":", -1);
+
+    registry->dirs = g_ptr_array_new_with_free_func (g_free);
+    registry->plugins = g_ptr_array_new_with_free_func (plugin_unref);
+    registry->rejects = g_ptr_array_new_with_free_func (reject_free);
+    registry->by_path = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, plugin_unref);
+    for (guint i = 0; dirs[i]; i++) {
+        g_autofree char *dir = NULL;
+
+        // An empty entry is not the working directory, as it would be in PATH.
+        if (!*dirs[i])
+            continue;
+        dir = g_canonicalize_filename (dirs[i], NULL);
+        if (!g_ptr_array_find_with_equal_func (registry->dirs, dir, g_str_equal, NULL))
+            g_ptr_array_add (registry->dirs, g_steal_pointer (&dir));
+    }
+    return registry;
+}
+
+void
+dlh_registry_free (DlhRegistry *registry)
+{
+    if (!registry)
+        return;
+    g_ptr_array_unref (registry->dirs);
+    g_ptr_array_unref (registry->plugins);
+    g_ptr_array_unref (registry->rejects);
+    g_hash_table_unref (registry->by_path);
+    g_free (registry);
+}
+
+/* Who may write to a directory may put a plugin there, also one of the name of another. */
+static gboolean
+check_directory (const char *dir, GError **error)
+{
+    struct stat st;
+
+    if (stat (dir, &st) != 0 || !(st.st_mode & S_IWOTH))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                 "lies in %s, which can be written by everyone; run chmod o-w on that directory or "
+                 "move the plugin",
+                 dir);
+    return FALSE;
+}
+
+/* Reads the plugin at @path, but does not look at the directory that @path names. */
+static Plugin *
+read_plugin (const char *path, GError **error)
+{
+    DlhNote *note = NULL;
+    struct stat st;
+
+    if (lstat (path, &st) == 0 && S_ISLNK (st.st_mode)) {
+        g_autofree char *real = realpath (path, NULL);
+        g_autofree char *dir = real ? g_path_get_dirname (real) : NULL;
+
+        if (dir && !check_directory (dir, error))
+            return NULL;
+    }
+    note = dlh_note_read (path, error);
+    return note ? plugin_new (path, note) : NULL;
+}
+
+static int
+compare_names (gconstpointer a, gconstpointer b)
+{
+    return strcmp (*(const char *const *)a, *(const char *const *)b);
+}
+
+static Plugin *
+lookup (DlhRegistry *registry, const char *name)
+{
+    for (guint i = 0; i < registry->plugins->len; i++) {
+        Plugin *plugin = registry->plugins->pdata[i];
+
+        if (strcmp (plugin->note->manifest.name, name) == 0)
+            return plugin;
+    }
+    return NULL;
+}
+
+/* Takes @plugin. */
+static void
+add_plugin (DlhRegistry *registry, Plugin *plugin)
+{
+    const Plugin *first = lookup (registry, plugin->note->manifest.name);
+
+    if (!first) {
+        g_ptr_array_add (registry->plugins, plugin);
+        return;
+    }
+    add_reject (registry, plugin->info.path,
+                g_error_new (DLH_ERROR, DLH_ERROR_PLUGIN,
+                             "is another plugin '%s'; %s comes first and is used",
+                             plugin->note->manifest.name, first->info.path));
+    plugin_unref (plugin);
+}
+
+/* Returns: (nullable): the names of the files to look at, sorted. */
+static GPtrArray *
+list_directory (const char *dir, GError **error)
+{
+    GPtrArray *names;
+    struct dirent *entry;
+    struct stat st;
+    DIR *d;
+
+    if (stat (dir, &st) == 0 && st.st_mode & S_IWOTH) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                     "can be written by everyone; run chmod o-w on it");
+        return NULL;
+    }
+    d = opendir (dir);
+    if (!d) {
+        // Not every directory of the path needs to be there.
+        if (errno != ENOENT)
+            g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "cannot be listed: %s",
+                         g_strerror (errno));
+        return NULL;
+    }
+    names = g_ptr_array_new_with_free_func (g_free);
+    while ((entry = readdir (d)))
+        if (entry->d_name[0] != '.' && g_str_has_suffix (entry->d_name, SUFFIX))
+            g_ptr_array_add (names, g_strdup (entry->d_name));
+    closedir (d);
+    g_ptr_array_sort (names, compare_names);
+    return names;
+}
+
+static void
+scan_directory (DlhRegistry *registry, const char *dir)
+{
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GPtrArray) names = list_directory (dir, &error);
+    g_autoptr (GPtrArray) renamed = g_ptr_array_new ();
+
+    if (error)
+        add_reject (registry, dir, g_steal_pointer (&error));
+    for (guint i = 0; names && i < names->len; i++) {
+        g_autofree char *path = g_build_filename (dir, names->pdata[i], NULL);
+        g_autoptr (GError) why = NULL;
+        Plugin *plugin = read_plugin (path, &why);
+        g_autofree char *own = NULL;
+
+        if (!plugin) {
+            add_reject (registry, path, g_steal_pointer (&why));
+            continue;
+        }
+        // In one directory NAME.so comes before a renamed copy of it, whatever the alphabet says.
+        own = g_strconcat (plugin->note->manifest.name, SUFFIX, NULL);
+        if (strcmp (names->pdata[i], own) == 0)
+            add_plugin (registry, plugin);
+        else
+            g_ptr_array_add (renamed, plugin);
+    }
+    for (guint i = 0; i < renamed->len; i++)
+        add_plugin (registry, renamed->pdata[i]);
+}
+
+static int
+compare_plugins (gconstpointer a, gconstpointer b)
+{
+    const Plugin *p = *(Plugin *const *)a, *q = *(Plugin *const *)b;
+
+    if (p->note->manifest.kind != q->note->manifest.kind)
+        return p->note->manifest.kind < q->note->manifest.kind ? -1 : 1;
+    return strcmp (p->note->manifest.name, q->note->manifest.name);
+}
+
+static void
+scan (DlhRegistry *registry)
+{
+    if (registry->scanned)
+        return;
+    registry->scanned = TRUE;
+    for (guint i = 0; i < registry->dirs->len; i++)
+        scan_directory (registry, registry->dirs->pdata[i]);
+    g_ptr_array_sort (registry->plugins, compare_plugins);
+}
+
+GPtrArray *
+dlh_registry_list (DlhRegistry *registry, DlhPluginKind kind)
+{
+    GPtrArray *list = g_ptr_array_new ();
+
+    scan (registry);
+    for (guint i = 0; i < registry->plugins->len; i++) {
+        Plugin *plugin = registry->plugins->pdata[i];
+
+        if (!kind || plugin->note->manifest.kind == kind)
+            g_ptr_array_add (list, &plugin->info);
+    }
+    return list;
+}
+
+GPtrArray *
+dlh_registry_rejects (DlhRegistry *registry)
+{
+    scan (registry);
+    return registry->rejects;
+}
+
+static Plugin *
+find_path (DlhRegistry *registry, const char *name, GError **error)
+{
+    g_autofree char *path = g_canonicalize_filename (name, NULL);
+    g_autofree char *dir = g_path_get_dirname (path);
+    g_autofree char *shown = dlh_text_show (name);
+    Plugin *plugin = g_hash_table_lookup (registry->by_path, path);
+
+    if (plugin)
+        return plugin;
+    if (check_directory (dir, error))
+        plugin = read_plugin (path, error);
+    if (plugin)
+        g_hash_table_insert (registry->by_path, g_steal_pointer (&path), plugin);
+    else
+        g_prefix_error (error, "%s: ", shown);
+    return plugin;
+}
+
+/* The plugin of the wanted kind (any, if there is none) whose name is nearest. */
+static const char *
+nearest_plugin (DlhRegistry *registry, DlhPluginKind kind, const char *name)
+{
+    g_autoptr (GPtrArray) list = dlh_registry_list (registry, kind);
+    g_autoptr (GPtrArray) names = g_ptr_array_new ();
+    const char *nearest;
+
+    for (guint i = 0; i < list->len; i++)
+        g_ptr_array_add (names, (gpointer)((DlhPluginInfo *)list->pdata[i])->manifest->name);
+    nearest = dlh_nearest_name (name, (const char *const *)names->pdata, names->len);
+    return nearest || !kind ? nearest : nearest_plugin (registry, 0, name);
+}
+
+static void
+not_found (DlhRegistry *registry, DlhPluginKind kind, const char *id, const char *name,
+           GError **error)
+{
+    g_autofree char *shown = dlh_text_show (id);
+    const char *near = nearest_plugin (registry, kind, id);
+    GString *text = g_string_new (NULL);
+
+    g_string_append_printf (text, "no %s '%s'", dlh_plugin_kind_name (kind), shown);
+    if (near)
+        g_string_append_printf (text, "; did you mean '%s'?", near);
+    else if (!dlh_name_valid (id))
+        g_string_append (text, "; a plugin's name has only a-z, 0-9, '_' and '-'");
+    for (guint i = 0; i < registry->dirs->len; i++) {
+        g_autofree char *dir = dlh_text_show (registry->dirs->pdata[i]);
+        gboolean there = g_file_test (registry->dirs->pdata[i], G_FILE_TEST_IS_DIR);
+
+        g_string_append_printf (text, "%s%s%s", i ? ", " : "; searched ", dir,
+                                there ? "" : " (not there)");
+    }
+    if (registry->dirs->len == 0)
+        g_string_append (text, "; the plugin path is empty");
+    if (*name && g_file_test (name, G_FILE_TEST_IS_REGULAR))
+        g_string_append_printf (text, "; for the file in the working directory write ./%s", shown);
+    g_set_error_literal (error, DLH_ERROR, DLH_ERROR_PLUGIN, text->str);
+    g_string_free (text, TRUE);
+}
+
+static Plugin *
+find_name (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
+{
+    gsize n = strlen (name), cut = g_str_has_suffix (name, SUFFIX) ? strlen (SUFFIX) : 0;
+    g_autofree char *id = g_strndup (name, n - cut), *file = g_strconcat (id, SUFFIX, NULL);
+    Plugin *plugin;
+
+    scan (registry);
+    plugin = lookup (registry, id);
+    if (plugin)
+        return plugin;
+    for (guint i = 0; i < registry->rejects->len; i++) {
+        const DlhPluginReject *reject = registry->rejects->pdata[i];
+        g_autofree char *base = g_path_get_basename (reject->path);
+        g_autofree char *shown = dlh_text_show (reject->path);
+
+        if (strcmp (base, file) == 0) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "%s: %s", shown,
+                         reject->error->message);
+            return NULL;
+        }
+    }
+    not_found (registry, kind, id, name, error);
+    return NULL;
+}
+
+static Plugin *
+find_plugin (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
+{
+    Plugin *plugin = strchr (name, '/') ? find_path (registry, name, error)
+                                        : find_name (registry, kind, name, error);
+    const char *is, *want;
+
+    if (!plugin || !kind || plugin->note->manifest.kind == kind)
+        return plugin;
+    is = dlh_plugin_kind_name (plugin->note->manifest.kind);
+    want = dlh_plugin_kind_name (kind);
+    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "'%s' is %s %s, not %s %s (%s)",
+                 plugin->note->manifest.name, strchr ("aeiou", is[0]) ? "an" : "a", is,
+                 strchr ("aeiou", want[0]) ? "an" : "a", want, plugin->info.path);
+    return NULL;
+}
+
+const DlhPluginInfo *
+dlh_registry_find (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
+{
+    Plugin *plugin = find_plugin (registry, kind, name, error);
+
+    return plugin ? &plugin->info : NULL;
+}
+
+/* Takes the options' values from @settings; no code of the plugin has run yet. */
+static DlhComponent *
+component_new (Plugin *plugin, GHashTable *settings, GError **error)
+{
+    g_autoptr (DlhComponent) component = g_new0 (DlhComponent, 1);
+    const DlhManifest *m = &plugin->note->manifest;
+
+    g_atomic_ref_count_init (&component->refs);
+    component->plugin = g_atomic_rc_box_acquire (plugin);
+    component->options = g_malloc0 (m->options_bytes + 1);
+    component->arena = dlh_options_parse (m->name, plugin->note->options, m->n_options, settings,
+                                          component->options, error);
+    return component->arena ? g_steal_pointer (&component) : NULL;
+}
+
+/* What the symbol points to is what the file's note promised. */
+static gboolean
+check_plugin (const DlhPlugin *plugin, const DlhNote *note, GError **error)
+{
+    const char *why = NULL;
+    gsize size;
+
+    if (plugin->size < sizeof (DlhPlugin) || plugin->size > MAX_INTERFACE)
+        why = "its struct is of an impossible size";
+    else if (!plugin->manifest || plugin->manifest->size != note->manifest.size ||
+             memcmp (plugin->manifest, note->raw, note->raw_size) != 0)
+        why = "it does not match the note in its file; was the file replaced just now?";
+    else if (!plugin->interface)
+        why = "it has no interface";
+    else {
+        memcpy (&size, plugin->interface, sizeof size);
+        if (size <= sizeof size || size > MAX_INTERFACE)
+            why = "the first member of its interface is not the interface's size";
+    }
+    if (!why)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "symbol '" ENTRY "' is broken: %s", why);
+    return FALSE;
+}
+
+/* dlerror() speaks of missing libraries and symbols in one of a few ways. */
+static void
+refuse_dlerror (const char *path, const char *text, GError **error)
+{
+    const char *hint = "";
+    gsize n = strlen (path);
+
+    if (!text)
+        text = "unknown reason";
+    if (strncmp (text, path, n) == 0 && strncmp (text + n, ": ", 2) == 0)
+        text += n + 2;
+    if (strstr (text, "undefined symbol: dlh_"))
+        hint = "; it is built for another version of dlhost";
+    else if (strstr (text, "undefined symbol"))
+        hint = "; a library that it needs is missing or of another version";
+    else if (strstr (text, "cannot open shared object file"))
+        hint = "; install the library that it needs";
+    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "cannot be loaded: %s%s", text, hint);
+}
+
+static gconstpointer
+open_plugin (const Plugin *plugin, GError **error)
+{
+    const DlhPlugin *entry;
+    gpointer handle = dlopen (plugin->info.path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+
+    // The handle is kept for ever: nodes and functions may still point into the plugin.
+    if (!handle) {
+        refuse_dlerror (plugin->info.path, dlerror (), error);
+        return NULL;
+    }
+    entry = dlsym (handle, ENTRY);
+    if (!entry) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                     "has no symbol '" ENTRY "'; define it with DLH_PLUGIN_DEFINE and export it");
+        return NULL;
+    }
+    return check_plugin (entry, plugin->note, error) ? entry->interface : NULL;
+}
+
+DlhComponent *
+dlh_registry_load (DlhRegistry *registry, DlhPluginKind kind, const char *name,
+                   GHashTable *settings, GError **error)
+{
+    Plugin *plugin = find_plugin (registry, kind, name, error);
+    g_autoptr (DlhComponent) component = plugin ? component_new (plugin, settings, error) : NULL;
+
+    if (!component)
+        return NULL;
+    component->interface = open_plugin (plugin, error);
+    if (component->interface)
+        return g_steal_pointer (&component);
+    g_prefix_error (error, "%s: ", plugin->info.path);
+    return NULL;
+}
+
+DlhComponent *
+dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings, GError **error)
+{
+    const DlhManifest *m = plugin->manifest;
+    gsize n = m->size + (gsize)m->n_options * m->option_size;
+    DlhNote *note = dlh_note_check ((const guint8 *)m, n, error);
+    g_autoptr (DlhComponent) component = NULL;
+    Plugin *shared;
+
+    if (!note)
+        return NULL;
+    shared = plugin_new (NULL, note);
+    if (check_plugin (plugin, note, error))
+        component = component_new (shared, settings, error);
+    if (component)
+        component->interface = plugin->interface;
+    plugin_unref (shared);
+    return g_steal_pointer (&component);
+}
+
+DlhComponent *
+dlh_component_ref (DlhComponent *component)
+{
+    g_atomic_ref_count_inc (&component->refs);
+    return component;
+}
+
+void
+dlh_component_unref (DlhComponent *component)
+{
+    if (!component || !g_atomic_ref_count_dec (&component->refs))
+        return;
+    plugin_unref (component->plugin);
+    dlh_options_arena_free (component->arena);
+    g_free (component->options);
+    g_free (component);
+}
+
+const char *
+dlh_component_name (const DlhComponent *component)
+{
+    return component->plugin->note->manifest.name;
+}
+
+const DlhManifest *
+dlh_component_manifest (const DlhComponent *component)
+{
+    return &component->plugin->note->manifest;
+}
+
+gconstpointer
+dlh_component_interface (const DlhComponent *component)
+{
+    return component->interface;
+}
+
+gconstpointer
+dlh_component_options (const DlhComponent *component)
+{
+    return component->options;
+}
+
+char *
+dlh_component_option_text (const DlhComponent *component, guint i)
+{
+    g_return_val_if_fail (i < component->plugin->note->manifest.n_options, NULL);
+    return dlh_option_text (&component->plugin->note->options[i], component->options);
+}
