@@ -19,6 +19,9 @@ typedef struct {
     double target_std; /* of standardised targets, 1 otherwise */
 } DlhProblem;
 
+/** dlh_problem_of: what a model must know of @data. */
+DLH_EXPORT DlhProblem dlh_problem_of (DlhData *data);
+
 /* A named scalar of a batch, averaged over batches by their size. */
 typedef struct {
     const char *name; /* "accuracy" */

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+// Evaluation: the loss and metrics of a model, usually from a checkpoint, on one split.
+#include <string.h>
+#include <dlhost/dlhost.h>
+
+#define MAX_VALUES 32
+
+typedef struct {
+    const char *split;
+    gint64 batch;
+} EvaluateOptions;
+
+static DlhSplit
+split_of (const char *name)
+{
+    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
+           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
+                                         : DLH_SPLIT_TEST;
+}
+
+static gboolean
+sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOptions *opt,
+             double *sums, GError **error)
+{
+    DlhSplit split = split_of (opt->split);
+    gint64 n = dlh_data_count (data, split);
+    DlhTensor *x = dlh_data_inputs (data, split), *y = dlh_data_targets (data, split);
+
+    for (gint64 first = 0; first < n; first += opt->batch) {
+        gint64 m = MIN (opt->batch, n - first);
+        g_autoptr (DlhTensor) bx = dlh_tensor_rows (x, first, m);
+        g_autoptr (DlhTensor) by = y ? dlh_tensor_rows (y, first, m) : NULL;
+
+        if (!dlh_trainer_evaluate (trainer, bx, by, error))
+            return FALSE;
+        for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
+            sums[i] += (double) m / (double) n * dlh_trainer_value (trainer, i);
+        dlh_run_progress (run, first + m, n, (double) (first + m));
+        if (dlh_run_should_stop (run) && first + m < n) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                         "stopped after %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " examples",
+                         first + m, n);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
+static gboolean
+evaluate_run (DlhRun *run, gconstpointer options, GError **error)
+{
+    const EvaluateOptions *opt = options;
+    DlhComponent *model = dlh_run_require (run, DLH_MODEL, error);
+    DlhData *data = model ? dlh_run_data (run, error) : NULL;
+    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
+    g_autoptr (DlhTrainer) trainer = NULL;
+    g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+    double sums[MAX_VALUES] = {0};
+    DlhProblem problem;
+
+    if (!data)
+        return FALSE;
+    if (!dlh_data_has_split (data, split_of (opt->split)) ||
+        dlh_data_count (data, split_of (opt->split)) == 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "evaluate: the data set has no '%s' split: give split=train, valid or test",
+                     opt->split);
+        return FALSE;
+    }
+    problem = dlh_problem_of (data);
+    trainer = dlh_trainer_new (dlh_run_store (run), model, NULL, &problem, &training, error);
+    if (!trainer || !sum_batches (run, trainer, data, opt, sums, error))
+        return FALSE;
+    for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
+        g_ptr_array_add (names, g_strdup_printf ("%s/%s", opt->split,
+                                                 dlh_trainer_value_name (trainer, i)));
+    return dlh_run_log (run, "final", dlh_trainer_steps (trainer),
+                        (const char *const *) names->pdata, sums, names->len, error);
+}
+
+static const DlhTask evaluate = {.size = sizeof (DlhTask), .run = evaluate_run};
+
+DLH_PLUGIN_DEFINE (
+    DLH_TASK, evaluate, EvaluateOptions,
+    DLH_OPTIONS (DLH_CHOICE (EvaluateOptions, split, "test", "train|valid|test", "What to score"),
+                 DLH_INT (EvaluateOptions, batch, 500, 1, 100000000, "Examples in a pass",
+                          .unit = "examples")),
+    .name = "evaluate", .version = "1.0",
+    .summary = "Scores a model on a split of a data set, without training");

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+// Training: batches in an order that depends on seed and step alone, so that a resumed run goes on as
+// if it had never stopped; schedule, clipping, weight decay and early stopping for every optimizer.
+#include <math.h>
+#include <string.h>
+#include <dlhost/dlhost.h>
+
+#define MAX_VALUES 32
+#define EVALUATION_BATCH 500
+
+typedef struct {
+    gint64 epochs, steps, batch, log, evaluate, checkpoint, patience;
+    const char *schedule, *monitor;
+    double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled;
+    DlhDoubles milestones;
+} TrainOptions;
+
+typedef struct {
+    DlhRun *run;
+    const TrainOptions *opt;
+    DlhData *data;
+    DlhTrainer *trainer;
+    gint64 n, batch, steps_per_epoch, total;
+    gint64 *order; /* of the examples in epoch order_of */
+    gint64 order_of;
+    DlhTensor *x[2], *y[2]; /* full batch; the epoch's last, smaller one */
+    double sums[MAX_VALUES];
+    double n_summed;
+    double seen; /* examples in this process */
+    DlhVariable *best, *since_best;
+    double latest; /* the monitored value of the last evaluation */
+    gboolean has_latest;
+} Train;
+
+static void
+train_clear (Train *t)
+{
+    for (guint i = 0; i < 2; i++) {
+        dlh_tensor_unref (t->x[i]);
+        dlh_tensor_unref (t->y[i]);
+    }
+    g_free (t->order);
+    dlh_trainer_free (t->trainer);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Train, train_clear)
+
+/* Batches. */
+
+static void
+gather (const DlhTensor *from, DlhTensor *to, const gint64 *rows, gint64 n)
+{
+    gsize size = dlh_tensor_bytes (to) / (gsize) n;
+    const char *source = dlh_tensor_get_data (from);
+    char *target = dlh_tensor_get_data (to);
+
+    for (gint64 i = 0; i < n; i++)
+        memcpy (target + (gsize) i * size, source + (gsize) rows[i] * size, size);
+}
+
+static gboolean
+make_batch (Train *t, gboolean last, gint64 n, GError **error)
+{
+    DlhTensor *x = dlh_data_inputs (t->data, DLH_SPLIT_TRAIN);
+    DlhTensor *y = dlh_data_targets (t->data, DLH_SPLIT_TRAIN);
+
+    if (!t->x[last])
+        t->x[last] = dlh_tensor_new (dlh_tensor_get_dtype (x),
+                                     dlh_shape_with (dlh_tensor_get_shape (x), 0, n), error);
+    if (t->x[last] && y && !t->y[last])
+        t->y[last] = dlh_tensor_new (dlh_tensor_get_dtype (y),
+                                     dlh_shape_with (dlh_tensor_get_shape (y), 0, n), error);
+    return t->x[last] && (!y || t->y[last]);
+}
+
+static gboolean
+next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
+{
+    gint64 epoch = step / t->steps_per_epoch, first = step % t->steps_per_epoch * t->batch;
+    gint64 n = MIN (t->batch, t->n - first);
+    gboolean last = n < t->batch;
+    DlhTensor *targets = dlh_data_targets (t->data, DLH_SPLIT_TRAIN);
+
+    if (epoch != t->order_of) {
+        if (dlh_data_is_stream (t->data))
+            for (gint64 i = 0; i < t->n; i++)
+                t->order[i] = i;
+        else
+            dlh_random_permutation (dlh_store_get_seed (dlh_run_store (t->run)), "train/order",
+                                    (guint64) epoch, t->order, (gsize) t->n);
+        t->order_of = epoch;
+    }
+    if (!make_batch (t, last, n, error))
+        return FALSE;
+    gather (dlh_data_inputs (t->data, DLH_SPLIT_TRAIN), t->x[last], t->order + first, n);
+    if (targets)
+        gather (targets, t->y[last], t->order + first, n);
+    *x = t->x[last];
+    *y = t->y[last];
+    t->seen += (double) n;
+    return TRUE;
+}
+
+/* What is reported. */
+
+static gboolean
+report (Train *t, const char *event, const char *prefix, gint64 step, GError **error)
+{
+    guint n = MIN (dlh_trainer_n_values (t->trainer), MAX_VALUES);
+    g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+    double values[MAX_VALUES];
+
+    for (guint i = 0; i < n; i++) {
+        g_ptr_array_add (names, g_strdup_printf ("%s/%s", prefix,
+                                                 dlh_trainer_value_name (t->trainer, i)));
+        values[i] = t->sums[i] / t->n_summed;
+        if (strcmp (names->pdata[i], t->opt->monitor) == 0) {
+            t->latest = values[i];
+            t->has_latest = TRUE;
+        }
+    }
+    memset (t->sums, 0, sizeof t->sums);
+    t->n_summed = 0;
+    return dlh_run_log (t->run, event, step, (const char *const *) names->pdata, values, n, error);
+}
+
+static void
+accumulate (Train *t, double weight)
+{
+    for (guint i = 0; i < MIN (dlh_trainer_n_values (t->trainer), MAX_VALUES); i++)
+        t->sums[i] += weight * dlh_trainer_value (t->trainer, i);
+    t->n_summed += weight;
+}
+
+static gboolean
+evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event, gint64 step,
+                GError **error)
+{
+    gint64 n = dlh_data_count (t->data, split);
+    DlhTensor *x = dlh_data_inputs (t->data, split), *y = dlh_data_targets (t->data, split);
+
+    for (gint64 first = 0; first < n; first += EVALUATION_BATCH) {
+        gint64 m = MIN (EVALUATION_BATCH, n - first);
+        g_autoptr (DlhTensor) bx = dlh_tensor_rows (x, first, m);
+        g_autoptr (DlhTensor) by = y ? dlh_tensor_rows (y, first, m) : NULL;
+
+        if (!dlh_trainer_evaluate (t->trainer, bx, by, error))
+            return FALSE;
+        accumulate (t, (double) m);
+    }
+    return n == 0 || report (t, event, prefix, step, error);
+}
+
+static gboolean
+evaluate (Train *t, const char *event, gint64 step, GError **error)
+{
+    if (dlh_data_has_split (t->data, DLH_SPLIT_VALID) &&
+        !evaluate_split (t, DLH_SPLIT_VALID, "valid", event, step, error))
+        return FALSE;
+    return !dlh_data_has_split (t->data, DLH_SPLIT_TEST) ||
+           evaluate_split (t, DLH_SPLIT_TEST, "test", event, step, error);
+}
+
+/* Early stopping. */
+
+static double *
+scalar_of (DlhVariable *v)
+{
+    return dlh_tensor_get_data (dlh_variable_tensor (v));
+}
+
+static gboolean
+is_stale (Train *t)
+{
+    gboolean more = g_str_has_suffix (t->opt->monitor, "accuracy");
+    double *best, *since;
+
+    if (!t->opt->patience || !t->has_latest)
+        return FALSE;
+    best = scalar_of (t->best);
+    since = scalar_of (t->since_best);
+    // 0 evaluations so far are marked by since = -1.
+    if (*since < 0 || (more ? t->latest > *best : t->latest < *best)) {
+        *best = t->latest;
+        *since = 0;
+        return FALSE;
+    }
+    *since += 1;
+    return *since >= (double) t->opt->patience;
+}
+
+static gboolean
+prepare_patience (Train *t, GError **error)
+{
+    DlhStore *store = dlh_run_store (t->run);
+
+    if (!t->opt->patience)
+        return TRUE;
+    if (g_str_has_prefix (t->opt->monitor, "valid/") &&
+        !dlh_data_has_split (t->data, DLH_SPLIT_VALID)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "train: 'patience' watches %s, but the data set has no validation split: give "
+                     "the data set one, or monitor=test/loss",
+                     t->opt->monitor);
+        return FALSE;
+    }
+    t->best = dlh_store_variable (store, "train/best", DLH_F64, dlh_shape (),
+                                  (DlhInit){.kind = DLH_INIT_ZEROS}, error);
+    if (t->best)
+        t->since_best = dlh_store_variable (store, "train/since_best", DLH_F64, dlh_shape (),
+                                            (DlhInit){DLH_INIT_CONSTANT, -1, 0}, error);
+    return t->since_best != NULL;
+}
+
+/* The loop. */
+
+static gboolean
+save (Train *t, gint64 step, GError **error)
+{
+    return dlh_run_checkpoint (t->run, step, error);
+}
+
+static gboolean
+after_step (Train *t, gint64 step, gboolean *stop, GError **error)
+{
+    const TrainOptions *opt = t->opt;
+    gint64 every = opt->evaluate ? opt->evaluate : t->steps_per_epoch;
+
+    if ((step % opt->log == 0 || step == t->total) &&
+        !report (t, "step", "train", step, error))
+        return FALSE;
+    if (step % every == 0 && step < t->total) {
+        // What has been summed since the last report waits until after the evaluation.
+        double sums[MAX_VALUES], n = t->n_summed;
+
+        memcpy (sums, t->sums, sizeof sums);
+        memset (t->sums, 0, sizeof t->sums);
+        t->n_summed = 0;
+        if (!evaluate (t, "eval", step, error))
+            return FALSE;
+        memcpy (t->sums, sums, sizeof sums);
+        t->n_summed = n;
+        *stop = is_stale (t);
+    }
+    if (opt->checkpoint && step % opt->checkpoint == 0 && step < t->total && !*stop)
+        return save (t, step, error);
+    return TRUE;
+}
+
+static gboolean
+train_loop (Train *t, GError **error)
+{
+    gboolean stop = FALSE;
+    gint64 step = dlh_trainer_steps (t->trainer);
+
+    while (step < t->total && !stop) {
+        DlhTensor *x, *y;
+
+        if (!next_batch (t, step, &x, &y, error) ||
+            !dlh_trainer_step (t->trainer, x, y, error))
+            return FALSE;
+        if (t->seen == (double) dlh_tensor_get_shape (x).dims[0])
+            for (guint i = 0; i < dlh_trainer_notes (t->trainer)->len; i++)
+                dlh_run_message (t->run, "%s",
+                                 (const char *) dlh_trainer_notes (t->trainer)->pdata[i]);
+        accumulate (t, (double) dlh_tensor_get_shape (x).dims[0]);
+        step = dlh_trainer_steps (t->trainer);
+        if (!after_step (t, step, &stop, error))
+            return FALSE;
+        dlh_run_progress (t->run, step, t->total, t->seen);
+        if (dlh_run_should_stop (t->run) && step < t->total) {
+            if (!save (t, step, error))
+                return FALSE;
+            g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                         "stopped at step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, step,
+                         t->total);
+            return FALSE;
+        }
+    }
+    if (stop)
+        dlh_run_message (t->run, "early stop at step %" G_GINT64_FORMAT ": %s has not improved for %" G_GINT64_FORMAT " evaluations",
+                         step, t->opt->monitor, t->opt->patience);
+    if (!save (t, step, error))
+        return FALSE;
+    memset (t->sums, 0, sizeof t->sums);
+    t->n_summed = 0;
+    return evaluate (t, "final", step, error);
+}
+
+static DlhScheduleKind
+schedule_kind (const char *name)
+{
+    static const char *const names[] = {"constant", "step", "exponential", "cosine", "inverse-time"};
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+        if (strcmp (name, names[i]) == 0)
+            return DLH_SCHEDULE_CONSTANT + i;
+    g_return_val_if_reached (DLH_SCHEDULE_CONSTANT);
+}
+
+static gboolean
+prepare (Train *t, GError **error)
+{
+    const TrainOptions *opt = t->opt;
+    DlhComponent *model = dlh_run_require (t->run, DLH_MODEL, error);
+    DlhComponent *optimizer = model ? dlh_run_require (t->run, DLH_OPTIMIZER, error) : NULL;
+    DlhTraining training = {.size = sizeof training,
+                            .clip_norm = opt->clip_norm,
+                            .clip_value = opt->clip_value,
+                            .weight_decay = opt->weight_decay,
+                            .decoupled_weight_decay = opt->decoupled};
+    DlhProblem problem;
+
+    if (!optimizer || !(t->data = dlh_run_data (t->run, error)))
+        return FALSE;
+    if (!dlh_data_has_split (t->data, DLH_SPLIT_TRAIN) ||
+        !(t->n = dlh_data_count (t->data, DLH_SPLIT_TRAIN))) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "train: the data set has no training examples");
+        return FALSE;
+    }
+    t->batch = MIN (opt->batch, t->n);
+    t->steps_per_epoch = (t->n + t->batch - 1) / t->batch;
+    t->total = opt->steps ? opt->steps : opt->epochs * t->steps_per_epoch;
+    t->order = g_new (gint64, t->n);
+    t->order_of = -1;
+    training.schedule = (DlhSchedule){.kind = schedule_kind (opt->schedule),
+                                      .factor = opt->factor,
+                                      .period = opt->period ? opt->period
+                                                            : (double) t->steps_per_epoch,
+                                      .total = (double) t->total,
+                                      .floor = opt->floor,
+                                      .warmup = opt->warmup,
+                                      .milestones = opt->milestones};
+    problem = dlh_problem_of (t->data);
+    t->trainer = dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
+    return t->trainer && prepare_patience (t, error);
+}
+
+static gboolean
+train_run (DlhRun *run, gconstpointer options, GError **error)
+{
+    g_auto (Train) t = {.run = run, .opt = options};
+
+    return prepare (&t, error) && train_loop (&t, error);
+}
+
+static const DlhTask train = {.size = sizeof (DlhTask), .run = train_run};
+
+DLH_PLUGIN_DEFINE (
+    DLH_TASK, train, TrainOptions,
+    DLH_OPTIONS (
+        DLH_INT (TrainOptions, epochs, 5, 1, 1000000, "Passes over the training data",
+                 .unit = "epochs"),
+        DLH_INT (TrainOptions, steps, 0, 0, 1000000000000, "Steps to train; 0: epochs decide",
+                 .unit = "steps"),
+        DLH_INT (TrainOptions, batch, 128, 1, 100000000, "Examples in a step", .unit = "examples"),
+        DLH_INT (TrainOptions, log, 50, 1, 1000000000, "Steps between records of training metrics",
+                 .unit = "steps"),
+        DLH_INT (TrainOptions, evaluate, 0, 0, 1000000000,
+                 "Steps between evaluations; 0: after each epoch", .unit = "steps"),
+        DLH_INT (TrainOptions, checkpoint, 0, 0, 1000000000,
+                 "Steps between checkpoints; 0: only at the end", .unit = "steps"),
+        DLH_CHOICE (TrainOptions, schedule, "constant",
+                    "constant|step|exponential|cosine|inverse-time",
+                    "How the step size changes over training"),
+        DLH_DOUBLE (TrainOptions, factor, 0.1, 0.0, 1e6,
+                    "Of the schedule: step and exponential multiply by it, inverse-time divides",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (TrainOptions, period, 0, 0.0, 1e12,
+                    "Of exponential and inverse-time; 0: an epoch", .unit = "steps"),
+        DLH_DOUBLES (TrainOptions, milestones, "[]", 0.0, 1e12, "Of step: when the factor is applied",
+                     .unit = "steps", .flags = DLH_ALLOW_EMPTY),
+        DLH_DOUBLE (TrainOptions, floor, 0, 0.0, 1.0, "Of cosine: the last factor"),
+        DLH_DOUBLE (TrainOptions, warmup, 0, 0.0, 1e12, "Linear rise of the step size first",
+                    .unit = "steps"),
+        DLH_DOUBLE (TrainOptions, clip_norm, 0, 0.0, 1e30, "Limit of the gradient's norm; 0: none"),
+        DLH_DOUBLE (TrainOptions, clip_value, 0, 0.0, 1e30,
+                    "Limit of each element of the gradient; 0: none"),
+        DLH_DOUBLE (TrainOptions, weight_decay, 0, 0.0, 1e6,
+                    "L2 coefficient, added to the gradient of every optimizer"),
+        DLH_DOUBLE (TrainOptions, decoupled, 0, 0.0, 1e6,
+                    "Decoupled weight decay: parameters shrink by this times the schedule"),
+        DLH_INT (TrainOptions, patience, 0, 0, 1000000,
+                 "Early stopping: evaluations without improvement; 0: off"),
+        DLH_STRING (TrainOptions, monitor, "valid/loss", "Metric that early stopping watches")),
+    .name = "train", .version = "1.0", .summary = "Fits a supervised model by an optimizer");
