@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+#include "cpu/blas.h"
+
+#include <cblas.h>
+
+#define BLOCK 32
+#define ALIGNED(n) (((n) + 63) / 64 * 64)
+
+#define T float
+#define NAME(name) name##_f32
+#define CBLAS(name) cblas_s##name
+#define LAPACK(name) s##name##_
+#include "cpu/blas-type.h"
+#undef T
+#undef NAME
+#undef CBLAS
+#undef LAPACK
+
+#define T double
+#define NAME(name) name##_f64
+#define CBLAS(name) cblas_d##name
+#define LAPACK(name) d##name##_
+#include "cpu/blas-type.h"
+#undef T
+#undef NAME
+#undef CBLAS
+#undef LAPACK
+
+// name_f32 () or name_f64 ()
+#define BY_DTYPE(name, ...) (dtype == DLH_F32 ? name##_f32 (__VA_ARGS__) : name##_f64 (__VA_ARGS__))
+
+gboolean
+dlh_blas_fits (gint64 n)
+{
+    return n <= G_MAXINT;
+}
+
+void
+dlh_gemm (DlhDType dtype, gboolean transpose_a, gboolean transpose_b, gint64 m, gint64 n, gint64 k,
+          const void *a, gint64 lda, const void *b, gint64 ldb, double beta, void *c, gint64 ldc)
+{
+    if (m == 0 || n == 0)
+        return;
+    if (k == 0)
+        BY_DTYPE (clear, m, n, beta, c, ldc);
+    else
+        BY_DTYPE (gemm, transpose_a, transpose_b, (blasint) m, (blasint) n, (blasint) k, a,
+                  (blasint) lda, b, (blasint) ldb, beta, c, (blasint) ldc);
+}
+
+void
+dlh_syrk (DlhDType dtype, gint64 m, gint64 n, const void *x, void *c)
+{
+    if (m == 0)
+        BY_DTYPE (clear, n, n, 0, c, n);
+    else if (n > 0)
+        BY_DTYPE (syrk, (blasint) m, (blasint) n, x, c);
+}
+
+void
+dlh_trsm (DlhDType dtype, gboolean lower, gboolean transpose, gint64 n, gint64 k, const void *l,
+          void *b)
+{
+    if (n > 0 && k > 0)
+        BY_DTYPE (trsm, lower, transpose, (blasint) n, (blasint) k, l, b);
+}
+
+gint64
+dlh_potrf (DlhDType dtype, gint64 n, void *a)
+{
+    return n == 0 ? 0 : BY_DTYPE (potrf, (blasint) n, a);
+}
+
+gint64
+dlh_potri (DlhDType dtype, gint64 n, void *l)
+{
+    return n == 0 ? 0 : BY_DTYPE (potri, (blasint) n, l);
+}
+
+gint64
+dlh_syevd (DlhDType dtype, gint64 n, void *a, void *w, void *work)
+{
+    return n == 0 ? 0 : BY_DTYPE (syevd, (blasint) n, a, w, work);
+}
+
+gsize
+dlh_syevd_work (DlhDType dtype, gint64 n)
+{
+    blasint lwork, liwork;
+
+    if (n == 0)
+        return 0;
+    BY_DTYPE (syevd_sizes, (blasint) n, &lwork, &liwork);
+    return ALIGNED ((gsize) lwork * dlh_dtype_size (dtype)) +
+           ALIGNED ((gsize) liwork * sizeof (blasint));
+}
+
+void
+dlh_mirror_lower (DlhDType dtype, gint64 n, void *a)
+{
+    BY_DTYPE (mirror_lower, n, a);
+}
+
+void
+dlh_transpose_square (DlhDType dtype, gint64 n, void *a)
+{
+    BY_DTYPE (transpose_square, n, a);
+}
+
+const char *
+dlh_blas_version (void)
+{
+    return openblas_get_config ();
+}
