@@ -24,6 +24,7 @@ typedef enum {
     DLH_INIT_ORTHOGONAL, /* gain a; rows or columns orthonormal */
     DLH_INIT_SPARSE,   /* Martens 2010: a non-zeros an output, N(0, b^2) */
     DLH_INIT_IDENTITY, /* (n, n) */
+    DLH_INIT_FORGET_BIAS, /* (4 h): a in the second quarter, an LSTM's forget gate; else zeros */
 } DlhInitKind;
 
 typedef struct {

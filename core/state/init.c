@@ -13,10 +13,10 @@ init_name (DlhInitKind kind)
         [DLH_INIT_GLOROT] = "Glorot",         [DLH_INIT_HE] = "He",
         [DLH_INIT_LECUN] = "LeCun",           [DLH_INIT_FAN_IN] = "fan-in",
         [DLH_INIT_ORTHOGONAL] = "orthogonal", [DLH_INIT_SPARSE] = "sparse",
-        [DLH_INIT_IDENTITY] = "identity",
+        [DLH_INIT_IDENTITY] = "identity",     [DLH_INIT_FORGET_BIAS] = "forget-bias",
     };
 
-    return kind >= DLH_INIT_ZEROS && kind <= DLH_INIT_IDENTITY ? names[kind] : "unknown";
+    return kind >= DLH_INIT_ZEROS && kind <= DLH_INIT_FORGET_BIAS ? names[kind] : "unknown";
 }
 
 // Rows and columns of the shape as a matrix: outputs by everything behind them.
@@ -144,7 +144,7 @@ init_check (DlhInit init, const char *name, const DlhTensor *tensor, GError **er
     DlhDType dtype = dlh_tensor_get_dtype (tensor);
     g_autofree char *text = dlh_shape_to_string (shape);
 
-    if (init.kind < DLH_INIT_ZEROS || init.kind > DLH_INIT_IDENTITY) {
+    if (init.kind < DLH_INIT_ZEROS || init.kind > DLH_INIT_FORGET_BIAS) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "variable '%s': %d is not an initialisation", name, (int) init.kind);
         return FALSE;
@@ -217,6 +217,10 @@ init_compute (DlhInit init, guint64 seed, const char *stream, DlhShape shape, do
     case DLH_INIT_IDENTITY:
         for (gsize i = 0; i < n; i++)
             out[i] = i % (columns + 1) == 0;
+        break;
+    case DLH_INIT_FORGET_BIAS:
+        for (gsize i = 0; i < n; i++)
+            out[i] = i >= n / 4 && i < n / 2 ? init.a : 0;
         break;
     }
 }
