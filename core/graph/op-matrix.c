@@ -5,10 +5,10 @@
 #include <dlhost/sample.h>
 #include "cpu/blas.h"
 #include "cpu/parallel.h"
-#include "graph/private.h"
+#include "graph/axes.h"
+#include "graph/matrix.h"
 
-#define PARALLEL_FLOPS 1e6     /* a smaller product is not shared between threads */
-#define PARALLEL_GRAIN 5e4     /* flops that pay for waking a thread */
+#define ALONE_FLOPS 1e6        /* BLAS shares a larger product between threads well */
 #define COPY_BYTES (16 * 1024) /* what a row of biases is repeated to before it is copied about */
 
 static gint64
@@ -19,42 +19,6 @@ count_of (const gint64 *dims, guint n)
     for (guint i = 0; i < n; i++)
         count *= dims[i];
     return count;
-}
-
-static gboolean
-infer_fails (const DlhNode *node, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-infer_fails (const DlhNode *node, GError **error, const char *format, ...)
-{
-    g_autofree char *text = NULL;
-    va_list args;
-
-    va_start (args, format);
-    text = g_strdup_vprintf (format, args);
-    va_end (args);
-    g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE, "%s: %s", node->op->name, text);
-    return FALSE;
-}
-
-// Operands of one float type whose sizes BLAS can count.
-static gboolean
-check_operands (const DlhNode *node, GError **error)
-{
-    for (guint i = 0; i < node->n_inputs; i++) {
-        const DlhNode *x = node->inputs[i];
-
-        if (x->dtype != node->inputs[0]->dtype || !dlh_dtype_is_float (x->dtype))
-            return infer_fails (node, error, "operands of %s and %s, must be of one float type",
-                                dlh_dtype_name (node->inputs[0]->dtype), dlh_dtype_name (x->dtype));
-        for (guint k = 0; k < x->shape.rank; k++)
-            if (!dlh_blas_fits (x->shape.dims[k])) {
-                g_autofree char *s = dlh_shape_to_string (x->shape);
-
-                return infer_fails (node, error, "%s is too large, BLAS counts to %d", s, G_MAXINT);
-            }
-    }
-    return TRUE;
 }
 
 /* matmul: y = op(a) op(b).
@@ -93,18 +57,18 @@ check_product (const DlhNode *node, gboolean sum, GError **error)
     const char *ta = t->transpose_a ? "'" : "", *tb = t->transpose_b ? "'" : "";
     gint64 k;
 
-    if (!check_operands (node, error))
+    if (!dlh_check_matrices (node, error))
         return FALSE;
     if (a->shape.rank < 2 || b->shape.rank < 2)
-        return infer_fails (node, error, "%s and %s, both must have rows and columns", sa, sb);
+        return dlh_refuse (node, error, "%s and %s, both must have rows and columns", sa, sb);
     k = columns_of (a, t->transpose_a);
     if (k != rows_of (b, t->transpose_b))
-        return infer_fails (node, error,
+        return dlh_refuse (node, error,
                             "%s%s does not fit %s%s: inner sizes %" G_GINT64_FORMAT
                             " and %" G_GINT64_FORMAT " differ",
                             sa, ta, sb, tb, k, rows_of (b, t->transpose_b));
     if (!same_batch (a, b) && (sum || (a->shape.rank > 2 && b->shape.rank > 2)))
-        return infer_fails (node, error, "%s%s does not fit %s%s: leading axes differ", sa, ta, sb,
+        return dlh_refuse (node, error, "%s%s does not fit %s%s: leading axes differ", sa, ta, sb,
                             tb);
     return TRUE;
 }
@@ -146,20 +110,6 @@ typedef struct {
     gsize step_a, step_b, step_c;
 } Product;
 
-static double
-product_flops (const Product *p)
-{
-    return 2.0 * (double) p->m * (double) p->n * (double) p->k;
-}
-
-static gsize
-matrix_bytes (const DlhNode *x)
-{
-    const gint64 *d = x->shape.dims + x->shape.rank - 2;
-
-    return (gsize) d[0] * (gsize) d[1] * dlh_dtype_size (x->dtype);
-}
-
 static gboolean
 product_prepare (const DlhNode *node, gpointer *state, GError **error)
 {
@@ -178,10 +128,10 @@ product_prepare (const DlhNode *node, gpointer *state, GError **error)
     p->n = columns_of (b, p->tb);
     p->lda = MAX (1, columns_of (a, FALSE));
     p->ldb = MAX (1, columns_of (b, FALSE));
-    p->batch = count_of (wide->shape.dims, wide->shape.rank - 2);
-    p->step_a = a->shape.rank > 2 ? matrix_bytes (a) : 0;
-    p->step_b = b->shape.rank > 2 ? matrix_bytes (b) : 0;
-    p->step_c = sum ? 0 : matrix_bytes (node);
+    p->batch = dlh_matrix_batch (wide);
+    p->step_a = a->shape.rank > 2 ? dlh_matrix_bytes (a) : 0;
+    p->step_b = b->shape.rank > 2 ? dlh_matrix_bytes (b) : 0;
+    p->step_c = sum ? 0 : dlh_matrix_bytes (node);
 
     // Where the batch is but more rows, or more terms of the sum, it is one product.
     if (!sum && b->shape.rank == 2 && !p->ta && dlh_blas_fits (p->m * p->batch)) {
@@ -203,30 +153,25 @@ product_at (const Product *p, const DlhCall *call, gsize i, double beta)
               (char *) call->out + i * p->step_c, MAX (1, p->n));
 }
 
-static void
-product_range (gsize begin, gsize end, guint thread, gpointer user_data)
+static gint64
+matmul_one (const DlhCall *call, gsize i, guint part)
 {
-    const DlhCall *call = user_data;
-
-    (void) thread;
-    for (gsize i = begin; i < end; i++)
-        product_at (call->state, call, i, 0);
+    (void) part;
+    product_at (call->state, call, i, 0);
+    return 0;
 }
 
 static gboolean
 matmul_run (const DlhCall *call, GError **error)
 {
     const Product *p = call->state;
-    double flops = product_flops (p);
+    double flops = 2.0 * (double) p->m * (double) p->n * (double) p->k;
+    gsize failed;
+    gint64 info;
 
     (void) error;
-    // Few large products are shared out one by one, by BLAS.
-    if (p->batch == 1 || (flops > PARALLEL_FLOPS && p->batch < 2 * dlh_get_threads ()))
-        product_range (0, (gsize) p->batch, 0, (gpointer) call);
-    else
-        dlh_parallel_for ((gsize) p->batch, 1 + (gsize) (PARALLEL_GRAIN / (flops + 1)),
-                          product_range, (gpointer) call);
-    return TRUE;
+    return dlh_each_matrix (call, matmul_one, (gsize) p->batch, 0, flops, ALONE_FLOPS, &failed,
+                            &info);
 }
 
 static gboolean
@@ -254,9 +199,7 @@ matmul_flops (const DlhNode *node)
 static double
 matmul_sum_flops (const DlhNode *node)
 {
-    const DlhNode *a = node->inputs[0];
-
-    return matmul_flops (node) * (double) count_of (a->shape.dims, a->shape.rank - 2);
+    return matmul_flops (node) * (double) dlh_matrix_batch (node->inputs[0]);
 }
 
 static const DlhOp op_matmul, op_matmul_sum;
@@ -447,21 +390,21 @@ linear_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **er
     g_autofree char *sx = dlh_shape_to_string (x), *sw = dlh_shape_to_string (w);
     g_autofree char *sb = dlh_shape_to_string (b);
 
-    if (!check_operands (node, error))
+    if (!dlh_check_matrices (node, error))
         return FALSE;
     if (w.rank != 2)
-        return infer_fails (node, error, "weight %s, must be (outputs, inputs)", sw);
+        return dlh_refuse (node, error, "weight %s, must be (outputs, inputs)", sw);
     if (x.rank < 1)
-        return infer_fails (node, error, "weight %s does not fit input %s: a scalar", sw, sx);
+        return dlh_refuse (node, error, "weight %s does not fit input %s: a scalar", sw, sx);
     if (x.dims[x.rank - 1] != w.dims[1])
-        return infer_fails (node, error,
+        return dlh_refuse (node, error,
                             "weight %s does not fit input %s: inner sizes %" G_GINT64_FORMAT
                             " and %" G_GINT64_FORMAT " differ",
                             sw, sx, w.dims[1], x.dims[x.rank - 1]);
     if (b.rank != 1 || b.dims[0] != w.dims[0])
-        return infer_fails (node, error, "bias %s does not fit weight %s", sb, sw);
+        return dlh_refuse (node, error, "bias %s does not fit weight %s", sb, sw);
     if (!dlh_blas_fits (count_of (x.dims, x.rank - 1)))
-        return infer_fails (node, error, "input %s is too large, BLAS counts to %d", sx, G_MAXINT);
+        return dlh_refuse (node, error, "input %s is too large, BLAS counts to %d", sx, G_MAXINT);
     *dtype = node->inputs[0]->dtype;
     *shape = x;
     shape->dims[x.rank - 1] = w.dims[0];
@@ -626,12 +569,12 @@ gram_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **erro
 {
     const DlhNode *x = node->inputs[0];
 
-    if (!check_operands (node, error))
+    if (!dlh_check_matrices (node, error))
         return FALSE;
     if (x->shape.rank < 2) {
         g_autofree char *s = dlh_shape_to_string (x->shape);
 
-        return infer_fails (node, error, "%s must have rows and columns", s);
+        return dlh_refuse (node, error, "%s must have rows and columns", s);
     }
     *dtype = x->dtype;
     *shape = x->shape;
@@ -645,21 +588,17 @@ gram_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
     dx[0] = dlh_matmul (y->inputs[0], dlh_add (dy, dlh_t (dy)));
 }
 
-static void
-gram_range (gsize begin, gsize end, guint thread, gpointer user_data)
+static gint64
+gram_one (const DlhCall *call, gsize i, guint part)
 {
-    const DlhCall *call = user_data;
     const DlhNode *y = call->node, *x = y->inputs[0];
     gint64 m = rows_of (x, FALSE), n = columns_of (x, FALSE);
-    gsize step_x = matrix_bytes (x), step_y = matrix_bytes (y);
+    void *out = dlh_matrix_at (y, call->out, i);
 
-    (void) thread;
-    for (gsize i = begin; i < end; i++) {
-        char *out = (char *) call->out + i * step_y;
-
-        dlh_syrk (y->dtype, m, n, (const char *) call->in[0] + i * step_x, out);
-        dlh_mirror_lower (y->dtype, n, out);
-    }
+    (void) part;
+    dlh_syrk (y->dtype, m, n, dlh_matrix_at (x, call->in[0], i), out);
+    dlh_mirror_lower (y->dtype, n, out);
+    return 0;
 }
 
 static double
@@ -673,16 +612,12 @@ gram_flops (const DlhNode *node)
 static gboolean
 gram_run (const DlhCall *call, GError **error)
 {
-    gint64 batch = count_of (call->node->shape.dims, call->node->shape.rank - 2);
+    gsize batch = (gsize) dlh_matrix_batch (call->node), failed;
     double flops = gram_flops (call->node) / (double) MAX (1, batch);
+    gint64 info;
 
     (void) error;
-    if (batch == 1 || (flops > PARALLEL_FLOPS && batch < 2 * dlh_get_threads ()))
-        gram_range (0, (gsize) batch, 0, (gpointer) call);
-    else
-        dlh_parallel_for ((gsize) batch, 1 + (gsize) (PARALLEL_GRAIN / (flops + 1)), gram_range,
-                          (gpointer) call);
-    return TRUE;
+    return dlh_each_matrix (call, gram_one, batch, 0, flops, ALONE_FLOPS, &failed, &info);
 }
 
 static DlhNode *
