@@ -32,7 +32,7 @@ DLH_EXPORT gboolean dlh_idx_read_pair (const char *dir, const char *prefix, DlhD
  * columns). */
 DLH_EXPORT DlhTensor *dlh_table_read (const char *path, guint header_rows, GError **error);
 
-/* safetensors (huggingface/safetensors, format of 2022): a JSON header and raw little-endian data. */
+/* safetensors (huggingface/safetensors, format of 2022): a JSON header, raw little-endian data. */
 typedef struct _DlhSafetensors DlhSafetensors;
 
 DLH_EXPORT DlhSafetensors *dlh_safetensors_read (const char *path, GError **error);
@@ -40,10 +40,13 @@ DLH_EXPORT void dlh_safetensors_free (DlhSafetensors *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhSafetensors, dlh_safetensors_free)
 /** dlh_safetensors_names: (element-type utf8) (transfer none): in the file's order. */
 DLH_EXPORT GPtrArray *dlh_safetensors_names (DlhSafetensors *file);
-/** dlh_safetensors_get: (nullable) (transfer none). F16 and BF16 come as f32, integers as i32 or i64. */
+/** dlh_safetensors_get: (nullable) (transfer none). F16 and BF16 come as f32, integers as i32 or
+ * i64. */
 DLH_EXPORT DlhTensor *dlh_safetensors_get (DlhSafetensors *file, const char *name);
 /** dlh_safetensors_metadata: (element-type utf8 utf8) (transfer none). */
 DLH_EXPORT GHashTable *dlh_safetensors_metadata (DlhSafetensors *file);
+/** dlh_safetensors_count_nonfinite: how many elements are NaN or infinite: they are no error. */
+DLH_EXPORT guint64 dlh_safetensors_count_nonfinite (DlhSafetensors *file);
 /** dlh_safetensors_write: @names and @tensors have @n entries; written as dlh_file_write() does. */
 DLH_EXPORT gboolean dlh_safetensors_write (const char *path, const char *const *names,
                                            DlhTensor *const *tensors, guint n, GHashTable *metadata,

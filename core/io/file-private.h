@@ -15,6 +15,5 @@ gboolean dlh_file_write_parts (const char *path, const DlhFilePart *parts, gsize
 
 /* Opens a regular file for reading. @size is what it held then. Returns: the descriptor, or -1. */
 int dlh_file_open (const char *path, guint64 *size, GError **error);
-/* Reads exactly @n bytes from @offset: fewer is DLH_ERROR_DATA. */
-gboolean dlh_file_read_at (int fd, const char *path, guint64 offset, gpointer out, gsize n,
-                           GError **error);
+/* Reads exactly @n bytes from @offset: fewer is DLH_ERROR_DATA. Messages do not name the file. */
+gboolean dlh_file_read_at (int fd, guint64 offset, gpointer out, gsize n, GError **error);

@@ -107,7 +107,7 @@ read_some (int fd, const char *path, gpointer out, gsize n, GError **error)
 }
 
 gboolean
-dlh_file_read_at (int fd, const char *path, guint64 offset, gpointer out, gsize n, GError **error)
+dlh_file_read_at (int fd, guint64 offset, gpointer out, gsize n, GError **error)
 {
     gsize done = 0;
 
@@ -118,13 +118,13 @@ dlh_file_read_at (int fd, const char *path, guint64 offset, gpointer out, gsize 
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            set_errno_error (error, path, "read it", errno);
+            g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "cannot read it: %s", g_strerror (errno));
             return FALSE;
         }
         if (got == 0) {
-            set_data_error (error, path,
-                            "ends at byte %" G_GUINT64_FORMAT ", it became shorter while read",
-                            offset + done);
+            g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                         "ends at byte %" G_GUINT64_FORMAT ": it became shorter while it was read",
+                         offset + done);
             return FALSE;
         }
         done += (gsize) got;
