@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* The hot loop allocates nothing: counted by a hook under malloc, in every thread and library. */
+#include "test.h"
+
+#include "alloc-hook.h"
+
+#define WARM_UP 3
+#define RUNS 10
+
+// A freed block would be no proof of anything; a count that stays at 0 by mistake neither.
+static void
+hook_counts (void)
+{
+    unsigned long before = test_allocations ();
+    gpointer *volatile memory = g_malloc (64);
+
+    g_free (memory);
+    g_assert_cmpuint (test_allocations () - before, ==, 1);
+}
+
+static void
+assert_quiet (DlhFunction *function, DlhTensor *const *inputs, guint n)
+{
+    g_autoptr (GError) error = NULL;
+    unsigned long before;
+
+    for (guint i = 0; i < WARM_UP; i++)
+        if (!dlh_function_run (function, inputs, n, &error)) {
+            test_fail ("running: %s", error->message);
+            return;
+        }
+    before = test_allocations ();
+    for (guint i = 0; i < RUNS; i++)
+        dlh_function_run (function, inputs, n, NULL);
+    if (test_allocations () != before)
+        test_fail ("%lu allocations in %d runs, should be 0", test_allocations () - before, RUNS);
+}
+
+// A two-layer net with its gradients and a step of descent on each parameter.
+static DlhFunction *
+descent (DlhGraph *graph, DlhStore *store, DlhNode *x, DlhNode *(*forward) (DlhBuild *, DlhNode *))
+{
+    DlhBuild build = {.size = sizeof (DlhBuild), .graph = graph, .store = store, .training = TRUE};
+    g_autoptr (GPtrArray) updates = g_ptr_array_new ();
+    g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
+    g_autoptr (GPtrArray) reads = g_ptr_array_new ();
+    g_autoptr (GError) error = NULL;
+    DlhNode *gradients[16], *loss;
+    DlhFunction *function;
+
+    build.updates = updates;
+    loss = dlh_mean_all (dlh_square (forward (&build, x)));
+    g_ptr_array_add (outputs, loss);
+    for (guint i = 0; i < dlh_store_n_variables (store); i++)
+        if (dlh_variable_is_trainable (dlh_store_get_variable (store, i)))
+            g_ptr_array_add (reads, dlh_read (graph, dlh_store_get_variable (store, i)));
+    dlh_gradients (loss, (DlhNode **)reads->pdata, reads->len, NULL, gradients);
+    for (guint i = 0; i < reads->len; i++) {
+        DlhNode *read = g_ptr_array_index (reads, i);
+
+        g_ptr_array_add (outputs, dlh_assign (dlh_node_variable (read),
+                                              dlh_sub (read, dlh_scale (gradients[i], 0.01))));
+    }
+    for (guint i = 0; i < updates->len; i++)
+        g_ptr_array_add (outputs, g_ptr_array_index (updates, i));
+    function = dlh_graph_compile (graph, (DlhNode **)outputs->pdata, outputs->len, &error);
+    if (!function)
+        test_fail ("compiling: %s", error->message);
+    return function;
+}
+
+static DlhNode *
+dense_net (DlhBuild *b, DlhNode *x)
+{
+    const DlhInit init = {DLH_INIT_GLOROT, 1, 0};
+    DlhNode *h = dlh_tanh (dlh_dense (b, "hidden", dlh_flatten (x, 1), 200, init, TRUE));
+
+    h = dlh_dropout (b, "drop", h, 0.5);
+    return dlh_log_softmax (dlh_dense (b, "out", h, 10, init, TRUE), -1);
+}
+
+static DlhNode *
+conv_net (DlhBuild *b, DlhNode *x)
+{
+    const DlhConv conv = DLH_CONV_DEFAULT;
+    const DlhPool pool = {{2, 2}, {2, 2}, {0, 0}};
+    const DlhInit init = {DLH_INIT_HE, 1, 0};
+    DlhNode *h = dlh_relu (dlh_conv_layer (b, "conv", x, 8, 5, 5, conv, init, TRUE));
+
+    return dense_net (b, dlh_max_pool2d (dlh_batch_norm (b, "norm", h, 1, 0.1, 1e-5), pool));
+}
+
+static void
+quiet (gconstpointer data)
+{
+    DlhNode *(*forward) (DlhBuild *, DlhNode *) = (DlhNode * (*)(DlhBuild *, DlhNode *)) data;
+    DlhShape shape = dlh_shape (64, 1, 28, 28);
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
+    g_autoptr (DlhTensor) in = test_tensor_random (DLH_F32, shape, 1);
+    g_autoptr (DlhFunction) function = NULL;
+
+    if (test_under_sanitizer ()) {
+        test_skip ("a sanitizer has an allocator of its own");
+        return;
+    }
+    function = descent (graph, store, dlh_input (graph, "x", DLH_F32, shape), forward);
+    if (function)
+        assert_quiet (function, &in, 1);
+}
+
+static DlhComponent *
+load (DlhRegistry *registry, DlhPluginKind kind, const char *name)
+{
+    g_autoptr (GError) error = NULL;
+    DlhComponent *component = dlh_registry_load (registry, kind, name, NULL, &error);
+
+    if (!component)
+        test_fail ("%s", error->message);
+    return component;
+}
+
+static void
+warm_and_count (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y)
+{
+    g_autoptr (GError) error = NULL;
+    unsigned long before = 0;
+
+    // Past the first pass of every phase, so that each of them has been compiled.
+    for (guint i = 0; i < 30 + RUNS; i++) {
+        if (i == 30)
+            before = test_allocations ();
+        if (!dlh_trainer_step (trainer, x, y, &error)) {
+            test_fail ("step %u: %s", i, error->message);
+            return;
+        }
+    }
+    if (test_allocations () != before)
+        test_fail ("%lu allocations in %d steps, should be 0", test_allocations () - before, RUNS);
+}
+
+static void
+trainer_quiet (gconstpointer data)
+{
+    g_auto (GStrv) names = g_strsplit (data, "-", 2);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
+    g_autoptr (DlhComponent) model = NULL, optimizer = NULL;
+    g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
+    g_autoptr (DlhTensor) x = test_tensor_random (DLH_F32, dlh_shape (32, 1, 28, 28), 1);
+    g_autoptr (DlhTensor) y = dlh_tensor_new (DLH_I64, dlh_shape (32), NULL);
+    g_autoptr (DlhTrainer) trainer = NULL;
+    g_autoptr (GError) error = NULL;
+    DlhProblem problem = {.size = sizeof (DlhProblem),
+                          .input_shape = dlh_shape (1, 28, 28),
+                          .target_shape = dlh_shape (),
+                          .target_kind = DLH_TARGET_CLASS,
+                          .n_classes = 10,
+                          .target_std = 1};
+    DlhTraining training = {.size = sizeof (DlhTraining),
+                            .schedule = {.kind = DLH_SCHEDULE_CONSTANT}};
+
+    if (test_under_sanitizer ()) {
+        test_skip ("a sanitizer has an allocator of its own");
+        return;
+    }
+    model = load (registry, DLH_MODEL, names[1]);
+    optimizer = load (registry, DLH_OPTIMIZER, names[0]);
+    if (!model || !optimizer)
+        return;
+    for (gint64 i = 0; i < 32; i++)
+        dlh_tensor_set (y, i, (double)(i % 10));
+    trainer = dlh_trainer_new (store, model, optimizer, &problem, &training, &error);
+    if (trainer)
+        warm_and_count (trainer, x, y);
+    else
+        test_fail ("%s", error->message);
+}
+
+int
+main (int argc, char **argv)
+{
+    const char *pairs[] = {"sgd-mlp",  "adam-mlp",    "aggmo-mlp",
+                           "kfac-mlp", "sgd-convnet", "kfac-convnet"};
+
+    test_init (&argc, &argv);
+    if (!test_under_sanitizer ())
+        g_test_add_func ("/no-alloc/hook/counts", hook_counts);
+    g_test_add_data_func ("/no-alloc/dense-net/no-allocation", (gconstpointer)dense_net, quiet);
+    g_test_add_data_func ("/no-alloc/conv-net/no-allocation", (gconstpointer)conv_net, quiet);
+    for (guint i = 0; i < G_N_ELEMENTS (pairs); i++) {
+        g_autofree char *path = g_strdup_printf ("/no-alloc/trainer/%s", pairs[i]);
+
+        g_test_add_data_func (path, pairs[i], trainer_quiet);
+    }
+    return g_test_run ();
+}
