@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a plugin's file says of itself, read and checked without running it. Private to core/plugin.
- */
+/* What a plugin file says of itself, read and checked without running it. Private to core/plugin. */
 #pragma once
 
 #include <dlhost/plugin.h>

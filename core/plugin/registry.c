@@ -371,7 +371,8 @@ not_found (DlhRegistry *registry, DlhPluginKind kind, const char *id, const char
     if (registry->dirs->len == 0)
         g_string_append (text, "; the plugin path is empty");
     if (*name && g_file_test (name, G_FILE_TEST_IS_REGULAR))
-        g_string_append_printf (text, "; for the file in the working directory write ./%s", shown);
+        g_string_append_printf (text, "; for the file in the working directory write ./%s%s", shown,
+                                strlen (name) > strlen (id) ? SUFFIX : "");
     g_set_error_literal (error, DLH_ERROR, DLH_ERROR_PLUGIN, text->str);
     g_string_free (text, TRUE);
 }
