@@ -7,7 +7,7 @@ import json
 import re
 import sys
 
-CASE = re.compile(r"^(ok|not ok)\b[^#]*(?:#\s*(\w+))?", re.MULTILINE)
+CASE = re.compile(r"^(ok|not ok)\b[^#\n]*(?:#\s*(\w+))?", re.MULTILINE)
 PLAN = re.compile(r"^1\.\.(\d+)", re.MULTILINE)
 GOOD = ("OK", "SKIP", "EXPECTEDFAIL")
 

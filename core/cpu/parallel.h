@@ -10,3 +10,7 @@
 void dlh_parallel_for (gsize n, gsize grain,
                        void (*work) (gsize begin, gsize end, guint thread, gpointer user_data),
                        gpointer user_data);
+
+/* Makes BLAS and oneDNN calls of the calling thread use dlh_get_threads() threads: OpenMP keeps that
+ * number for each thread of its own. Call it before kernels in a thread that may be new. */
+void dlh_parallel_adopt (void);

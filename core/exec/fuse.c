@@ -177,21 +177,16 @@ typedef struct {
     GPtrArray *slots;
     GArray *loads, *constants, *instructions, *stores, *sums;
     GHashTable *registers; /* node -> register + 1 */
-    guint *last_use;       /* by member index */
-    gboolean *taken;       /* registers in use */
     guint n_registers;
 } Builder;
 
+// Each register is written once; the machine finds out which ones share a buffer. MAX_MEMBERS and
+// MAX_OPERANDS keep their number below DLH_EW_MAX_REGISTERS.
 static guint16
 take_register (Builder *b)
 {
-    for (guint r = 0; r < DLH_EW_MAX_REGISTERS; r++)
-        if (!b->taken[r]) {
-            b->taken[r] = TRUE;
-            b->n_registers = MAX (b->n_registers, r + 1);
-            return (guint16) r;
-        }
-    g_error ("fused program needs more than %d registers", DLH_EW_MAX_REGISTERS);
+    g_assert (b->n_registers < DLH_EW_MAX_REGISTERS);
+    return (guint16) b->n_registers++;
 }
 
 static guint16
@@ -258,18 +253,6 @@ add_sum (Builder *b, DlhNode *node, guint16 x)
     g_array_append_val (b->sums, sum);
 }
 
-// Frees the registers of temporaries whose last consumer is member @i.
-static void
-release_after (Builder *b, const GPtrArray *members, guint i)
-{
-    for (guint j = 0; j <= i; j++) {
-        DlhNode *m = members->pdata[j];
-
-        if (b->last_use[j] == i && !b->c->in_memory[m->id] && m->op != &dlh_op_sum)
-            b->taken[GPOINTER_TO_UINT (g_hash_table_lookup (b->registers, m)) - 1] = FALSE;
-    }
-}
-
 static void
 add_member (Builder *b, DlhNode *node)
 {
@@ -302,27 +285,10 @@ by_id (gconstpointer a, gconstpointer b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static void
-find_last_uses (Builder *b, const GPtrArray *members)
-{
-    for (guint j = 0; j < members->len; j++) {
-        b->last_use[j] = j;
-        for (guint i = j + 1; i < members->len; i++) {
-            DlhNode *m = members->pdata[i];
-
-            for (guint k = 0; k < m->n_inputs; k++)
-                if (m->inputs[k] == members->pdata[j])
-                    b->last_use[j] = i;
-        }
-    }
-}
-
 DlhEwProgram *
 dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots)
 {
     GPtrArray *members = group->members;
-    guint last_use[MAX_MEMBERS + 1];
-    gboolean taken[DLH_EW_MAX_REGISTERS] = {FALSE};
     g_autoptr (GArray) loads = g_array_new (FALSE, TRUE, sizeof (DlhEwLoad));
     g_autoptr (GArray) constants = g_array_new (FALSE, TRUE, sizeof (DlhEwConstant));
     g_autoptr (GArray) instructions = g_array_new (FALSE, TRUE, sizeof (DlhEwInstruction));
@@ -330,14 +296,11 @@ dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots)
     g_autoptr (GArray) sums = g_array_new (FALSE, TRUE, sizeof (DlhEwSum));
     g_autoptr (GHashTable) registers = g_hash_table_new (NULL, NULL);
     Builder b = {c, c->group[((DlhNode *) members->pdata[0])->id], slots, loads, constants,
-                 instructions, stores, sums, registers, last_use, taken, 0};
+                 instructions, stores, sums, registers, 0};
 
     g_ptr_array_sort (members, by_id);
-    find_last_uses (&b, members);
-    for (guint i = 0; i < members->len; i++) {
+    for (guint i = 0; i < members->len; i++)
         add_member (&b, members->pdata[i]);
-        release_after (&b, members, i);
-    }
     return dlh_ew_program_new (
         group->domain, b.n_registers, (void *) loads->data, loads->len, (void *) constants->data,
         constants->len, (void *) instructions->data, instructions->len, (void *) stores->data,

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Philox4x32-10 and what is made of its words, in vectors. Part of loops.c.
+ *
+ * Logarithm, sine and cosine are polynomials of our own: with +, -, *, / and sqrt only, each rounded
+ * once, every machine, compiler and backend gets the same normals. */
+
+#define PHILOX_ROUND                                                                               \
+    do {                                                                                           \
+        const guint64 a = (guint64) 0xd2511f53u * c0, b = (guint64) 0xcd9e8d57u * c2;              \
+                                                                                                   \
+        c0 = (guint32) (b >> 32) ^ c1 ^ k0;                                                        \
+        c2 = (guint32) (a >> 32) ^ c3 ^ k1;                                                        \
+        c1 = (guint32) b;                                                                          \
+        c3 = (guint32) a;                                                                          \
+        k0 += 0x9e3779b9u;                                                                         \
+        k1 += 0xbb67ae85u;                                                                         \
+    } while (0)
+
+// w[4 i + j] is word j of block @block + i.
+static inline void
+philox_group (guint32 w[4 * DLH_PHILOX_LANES], const guint32 key[2], guint64 counter,
+              guint64 block)
+{
+    const guint32 lo = (guint32) counter, hi = (guint32) (counter >> 32);
+    const guint32 key0 = key[0], key1 = key[1];
+
+    VECTOR_LOOP
+    for (guint i = 0; i < DLH_PHILOX_LANES; i++) {
+        // A group starts at a multiple of its size: no carry into the high word.
+        guint32 c0 = (guint32) block + i, c1 = (guint32) (block >> 32), c2 = lo, c3 = hi;
+        guint32 k0 = key0, k1 = key1;
+
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        PHILOX_ROUND;
+        w[4 * i] = c0;
+        w[4 * i + 1] = c1;
+        w[4 * i + 2] = c2;
+        w[4 * i + 3] = c3;
+    }
+}
+
+// A fill that makes @n_out elements of type Type from each group's words w, in @statement.
+#define PHILOX_FILL(name, Type, n_out, statement)                                                  \
+    static void name (void *out_, const guint32 key[2], guint64 counter, guint64 block,            \
+                      gsize n_groups)                                                              \
+    {                                                                                              \
+        Type *out = out_;                                                                          \
+                                                                                                   \
+        for (gsize g = 0; g < n_groups; g++) {                                                     \
+            guint32 w[4 * DLH_PHILOX_LANES] __attribute__ ((aligned (64)));                        \
+                                                                                                   \
+            philox_group (w, key, counter, block + g * DLH_PHILOX_LANES);                          \
+            statement;                                                                             \
+            out += n_out;                                                                          \
+        }                                                                                          \
+    }
+
+PHILOX_FILL (philox_raw, guint32, 64, memcpy (out, w, sizeof w))
+
+/* [0, 1): 24 of 32 bits, or 53 of 64, the second word the high one. */
+
+static inline void
+uniform_f32 (float *out, const guint32 *w)
+{
+    for (guint i = 0; i < 64; i++)
+        out[i] = (float) (gint32) (w[i] >> 8) * 0x1p-24f;
+}
+
+static inline void
+uniform_f64 (double *out, const guint32 *w)
+{
+    for (guint i = 0; i < 32; i++) {
+        const guint64 bits = (guint64) w[2 * i + 1] << 32 | w[2 * i];
+
+        out[i] = (double) (gint64) (bits >> 11) * 0x1p-53;
+    }
+}
+
+PHILOX_FILL (philox_uniform_f32, float, 64, uniform_f32 (out, w))
+PHILOX_FILL (philox_uniform_f64, double, 32, uniform_f64 (out, w))
+
+/* Normals by Box and Muller: r = sqrt (-2 log u), and (cos, sin) of a uniform angle, a quadrant by the
+ * first two bits plus one in [-pi/4, pi/4) by the others. */
+
+// log x, x > 0 and normal: x = 2^e m, sqrt (1/2) <= m < sqrt (2); log m = 2 artanh s.
+static inline float
+poly_log_f32 (float x)
+{
+    guint32 bits;
+    float m, s, z;
+    gint32 e;
+
+    memcpy (&bits, &x, sizeof bits);
+    e = (gint32) (bits - 0x3f3504f3u) >> 23;
+    bits -= (guint32) e << 23;
+    memcpy (&m, &bits, sizeof m);
+    s = (m - 1) / (m + 1);
+    z = s * s;
+    return (float) e * 0.693147180559945309f +
+           2 * s * (1 + z * (1 / 3.0f + z * (1 / 5.0f + z * (1 / 7.0f + z * (1 / 9.0f)))));
+}
+
+static inline double
+poly_log_f64 (double x)
+{
+    guint64 bits;
+    double m, s, z, p;
+    gint32 e;
+
+    memcpy (&bits, &x, sizeof bits);
+    // The high words alone: there is no 64-bit arithmetic shift before AVX-512.
+    e = (gint32) ((guint32) (bits >> 32) - 0x3fe6a09eu) >> 20;
+    bits -= (guint64) (gint64) e << 52;
+    memcpy (&m, &bits, sizeof m);
+    s = (m - 1) / (m + 1);
+    z = s * s;
+    p = 1 / 13.0 + z * (1 / 15.0 + z * (1 / 17.0 + z * (1 / 19.0 + z * (1 / 21.0))));
+    p = 1 / 3.0 + z * (1 / 5.0 + z * (1 / 7.0 + z * (1 / 9.0 + z * (1 / 11.0 + z * p))));
+    return (double) e * 0.693147180559945309417 + 2 * s * (1 + z * p);
+}
+
+static inline void
+normal_f32 (float *out, const guint32 *w)
+{
+    VECTOR_LOOP
+    for (guint i = 0; i < 32; i++) {
+        const guint32 w0 = w[2 * i], w1 = w[2 * i + 1];
+        const float u = (float) (gint32) (w0 >> 1) * 0x1p-31f + 0x1p-33f;
+        const float r = sqrtf (-2 * poly_log_f32 (u));
+        const gint32 angle = (gint32) (w1 & 0x3fffffff) - 0x20000000;
+        const float t = (float) angle * (1.57079632679489662f * 0x1p-30f), z = t * t;
+        const float sin_t =
+            t * (1 - z * (1 / 6.0f - z * (1 / 120.0f - z * (1 / 5040.0f - z / 362880.0f))));
+        const float cos_t =
+            1 - z * (0.5f - z * (1 / 24.0f - z * (1 / 720.0f - z * (1 / 40320.0f))));
+        const gboolean odd = (w1 >> 30 & 1) != 0;
+        const float x = odd ? sin_t : cos_t, y = odd ? cos_t : sin_t;
+        // Quadrants 1 and 2 are left of the y axis, 2 and 3 below the x axis.
+        const float rx = ((w1 >> 30) + 1 & 2) ? -r : r, ry = w1 >> 31 ? -r : r;
+
+        out[2 * i] = rx * x;
+        out[2 * i + 1] = ry * y;
+    }
+}
+
+static inline void
+normal_f64 (double *out, const guint32 *w)
+{
+    VECTOR_LOOP
+    for (guint i = 0; i < DLH_PHILOX_LANES; i++) {
+        const guint64 w0 = (guint64) w[4 * i + 1] << 32 | w[4 * i];
+        const guint64 w1 = (guint64) w[4 * i + 3] << 32 | w[4 * i + 2];
+        const double u = (double) (gint64) (w0 >> 11) * 0x1p-53 + 0x1p-54;
+        const double r = sqrt (-2 * poly_log_f64 (u));
+        const gint64 angle =
+            (gint64) (w1 >> 10 & G_GUINT64_CONSTANT (0xfffffffffffff)) - (G_GINT64_CONSTANT (1) << 51);
+        const double t = (double) angle * (1.57079632679489661923 * 0x1p-52), z = t * t;
+        const double s = 1 / 39916800.0 -
+                         z * (1 / 6227020800.0 -
+                              z * (1 / 1307674368000.0 - z / 355687428096000.0));
+        const double c = 1 / 3628800.0 -
+                         z * (1 / 479001600.0 -
+                              z * (1 / 87178291200.0 - z * (1 / 20922789888000.0)));
+        const double sin_t =
+            t * (1 - z * (1 / 6.0 - z * (1 / 120.0 - z * (1 / 5040.0 - z * (1 / 362880.0 - z * s)))));
+        const double cos_t =
+            1 - z * (0.5 - z * (1 / 24.0 - z * (1 / 720.0 - z * (1 / 40320.0 - z * c))));
+        const gboolean odd = (w1 >> 62 & 1) != 0;
+        const double x = odd ? sin_t : cos_t, y = odd ? cos_t : sin_t;
+        const double rx = ((w1 >> 62) + 1 & 2) ? -r : r, ry = w1 >> 63 ? -r : r;
+
+        out[2 * i] = rx * x;
+        out[2 * i + 1] = ry * y;
+    }
+}
+
+PHILOX_FILL (philox_normal_f32, float, 64, normal_f32 (out, w))
+PHILOX_FILL (philox_normal_f64, double, 32, normal_f64 (out, w))
+
+/* Signs: element i has bit i % 128 of block i / 128; a set bit is -1. */
+
+#define RADEMACHER(Type)                                                                           \
+    for (guint i = 0; i < 64; i++)                                                                 \
+        for (guint k = 0; k < 32; k++)                                                             \
+    out[32 * i + k] = (Type) (1 - 2 * (gint32) (w[i] >> k & 1))
+
+PHILOX_FILL (philox_rademacher_f32, float, 2048, RADEMACHER (float))
+PHILOX_FILL (philox_rademacher_f64, double, 2048, RADEMACHER (double))
