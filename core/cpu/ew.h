@@ -8,6 +8,9 @@
  * start at multiples of DLH_EW_BLOCK whatever the number of threads, and sums are combined in a fixed
  * order, so results do not depend on threads.
  *
+ * Every register is written once: by one load, constant or instruction. (Which registers share a
+ * buffer is found out by dlh_ew_program_new().)
+ *
  * Core-internal: exec/ builds programs, cpu/ew.c runs them. */
 #pragma once
 
@@ -40,7 +43,8 @@ typedef struct {
     double p[4];
 } DlhEwInstruction;
 
-/* Memory <- register: all of the domain, contiguous. May be the memory of a full load (in place). */
+/* Memory <- register: all of the domain, contiguous. May be the memory of a full load of elements of the
+ * same size (in place) if an instruction writes the register, whether or not the operand is read later. */
 typedef struct {
     guint16 reg, slot;
     DlhDType dtype;
