@@ -32,6 +32,10 @@ typedef struct {
     double a, b;
 } DlhInit;
 
+/** dlh_init_named: he, glorot, lecun, fan_in, orthogonal with gain 1, sparse with 15 standard normal
+ * links; an unknown name gives kind 0, which every store refuses. */
+DLH_EXPORT DlhInit dlh_init_named (const char *name);
+
 DLH_EXPORT DlhStore *dlh_store_new (guint64 seed, DlhDType float_dtype);
 DLH_EXPORT DlhStore *dlh_store_ref (DlhStore *store);
 DLH_EXPORT void dlh_store_unref (DlhStore *store);

@@ -2,6 +2,7 @@
 /* First values of variables. Fans follow the shape (out, in, receptive field...): fan_in counts what
  * one output sums, fan_out what one input feeds. Everything is computed in double. */
 #include <math.h>
+#include <string.h>
 #include "state/init.h"
 
 static const char *
@@ -17,6 +18,24 @@ init_name (DlhInitKind kind)
     };
 
     return kind >= DLH_INIT_ZEROS && kind <= DLH_INIT_FORGET_BIAS ? names[kind] : "unknown";
+}
+
+DlhInit
+dlh_init_named (const char *name)
+{
+    static const struct {
+        const char *name;
+        DlhInit init;
+    } named[] = {
+        {"he", {DLH_INIT_HE, 1, 0}},         {"glorot", {DLH_INIT_GLOROT, 1, 0}},
+        {"lecun", {DLH_INIT_LECUN, 1, 0}},   {"fan_in", {DLH_INIT_FAN_IN, 1, 0}},
+        {"sparse", {DLH_INIT_SPARSE, 15, 1}}, {"orthogonal", {DLH_INIT_ORTHOGONAL, 1, 0}},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS (named); i++)
+        if (strcmp (named[i].name, name) == 0)
+            return named[i].init;
+    return (DlhInit){0};
 }
 
 // Rows and columns of the shape as a matrix: outputs by everything behind them.
