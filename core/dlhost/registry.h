@@ -70,6 +70,8 @@ DLH_EXPORT const DlhManifest *dlh_component_manifest (const DlhComponent *compon
 DLH_EXPORT gconstpointer dlh_component_interface (const DlhComponent *component);
 /** dlh_component_options: (transfer none): the filled option struct. */
 DLH_EXPORT gconstpointer dlh_component_options (const DlhComponent *component);
+/** dlh_component_option_table: (transfer none): the records, dlh_component_manifest()->n_options. */
+DLH_EXPORT const DlhOption *dlh_component_option_table (const DlhComponent *component);
 /** dlh_component_option_text: (transfer full): the value of option @i, as it would be typed. */
 DLH_EXPORT char *dlh_component_option_text (const DlhComponent *component, guint i);
 

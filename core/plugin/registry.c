@@ -592,3 +592,9 @@ dlh_component_option_text (const DlhComponent *component, guint i)
     g_return_val_if_fail (i < component->plugin->note->manifest.n_options, NULL);
     return dlh_option_text (&component->plugin->note->options[i], component->options);
 }
+
+const DlhOption *
+dlh_component_option_table (const DlhComponent *component)
+{
+    return component->plugin->note->options;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <string.h>
+#include <json-glib/json-glib.h>
+#include "config.h"
+
+static const char *const common[] = {"seed", "threads", "dtype", "out", "checkpoint"};
+
+void
+config_init (Config *config)
+{
+    memset (config, 0, sizeof *config);
+    for (guint i = 0; i < G_N_ELEMENTS (config->parts); i++)
+        config->parts[i].settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+    config->dtype = DLH_F32;
+}
+
+void
+config_clear (Config *config)
+{
+    for (guint i = 0; i < G_N_ELEMENTS (config->parts); i++) {
+        g_free (config->parts[i].name);
+        g_clear_pointer (&config->parts[i].settings, g_hash_table_unref);
+    }
+    g_free (config->out);
+    g_free (config->checkpoint);
+    g_free (config->plugin_path);
+}
+
+// The end of the item at @p: the next comma outside brackets.
+static const char *
+item_end (const char *p)
+{
+    int depth = 0;
+
+    for (; *p && (depth || *p != ','); p++)
+        depth += *p == '[' ? 1 : *p == ']' && depth ? -1 : 0;
+    return p;
+}
+
+gboolean
+config_set_part (Config *config, DlhPluginKind kind, const char *text, GError **error)
+{
+    Part *part = &config->parts[kind];
+    const char *end = item_end (text);
+    g_autofree char *name = g_strndup (text, (gsize) (end - text));
+
+    if (!*name || strchr (name, '=')) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "--%s: '%s' must begin with the plugin's name, as in --%s=NAME,option=value",
+                     dlh_plugin_kind_name (kind), text, dlh_plugin_kind_name (kind));
+        return FALSE;
+    }
+    while (*end) {
+        const char *start = end + 1;
+        g_autofree char *item = NULL;
+        char *equals;
+
+        end = item_end (start);
+        item = g_strndup (start, (gsize) (end - start));
+        if (!(equals = strchr (item, '=')) || equals == item) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "--%s: '%s' is not of the form option=value", dlh_plugin_kind_name (kind),
+                         item);
+            return FALSE;
+        }
+        *equals = '\0';
+        if (!g_hash_table_insert (part->settings, g_strdup (item), g_strdup (equals + 1))) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "--%s: '%s' is given twice",
+                         dlh_plugin_kind_name (kind), item);
+            return FALSE;
+        }
+    }
+    g_free (part->name);
+    part->name = g_steal_pointer (&name);
+    return TRUE;
+}
+
+gboolean
+config_is_common (const char *name)
+{
+    for (guint i = 0; i < G_N_ELEMENTS (common); i++)
+        if (strcmp (name, common[i]) == 0)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+parse_count (const char *name, const char *value, guint64 max, guint64 *out, GError **error)
+{
+    g_autoptr (GError) cause = NULL;
+
+    if (g_ascii_string_to_unsigned (value, 10, 0, max, out, &cause))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "--%s: '%s' must be a whole number from 0 to %" G_GUINT64_FORMAT, name, value, max);
+    return FALSE;
+}
+
+gboolean
+config_set (Config *config, const char *name, const char *value, GError **error)
+{
+    guint64 n;
+
+    if (strcmp (name, "seed") == 0)
+        return parse_count (name, value, G_MAXUINT64, &config->seed, error);
+    if (strcmp (name, "threads") == 0) {
+        if (!parse_count (name, value, 1024, &n, error))
+            return FALSE;
+        config->threads = (gint64) n;
+        return TRUE;
+    }
+    if (strcmp (name, "dtype") == 0) {
+        config->dtype = dlh_dtype_from_name (value);
+        if (config->dtype && dlh_dtype_is_float (config->dtype))
+            return TRUE;
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "--dtype: '%s' must be f32 or f64", value);
+        return FALSE;
+    }
+    if (!*value) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "--%s: the value is empty", name);
+        return FALSE;
+    }
+    if (strcmp (name, "out") == 0) {
+        g_free (config->out);
+        config->out = g_strdup (value);
+        return TRUE;
+    }
+    g_return_val_if_fail (strcmp (name, "checkpoint") == 0, FALSE);
+    g_free (config->checkpoint);
+    config->checkpoint = g_strdup (value);
+    return TRUE;
+}
+
+/* JSON. */
+
+// The text that the command line would have for a JSON value; NULL for objects and null.
+static char *
+json_text (JsonNode *node)
+{
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (JSON_NODE_HOLDS_ARRAY (node)) {
+        JsonArray *array = json_node_get_array (node);
+        GString *s = g_string_new ("[");
+
+        for (guint i = 0; i < json_array_get_length (array); i++) {
+            g_autofree char *item = json_text (json_array_get_element (array, i));
+
+            g_string_append_printf (s, "%s%s", i ? "," : "", item ? item : "");
+        }
+        return g_string_free (g_string_append_c (s, ']'), FALSE);
+    }
+    if (!JSON_NODE_HOLDS_VALUE (node))
+        return NULL;
+    switch (json_node_get_value_type (node)) {
+    case G_TYPE_BOOLEAN:
+        return g_strdup (json_node_get_boolean (node) ? "true" : "false");
+    case G_TYPE_INT64:
+        return g_strdup_printf ("%" G_GINT64_FORMAT, json_node_get_int (node));
+    case G_TYPE_DOUBLE:
+        return g_strdup (g_ascii_dtostr (number, sizeof number, json_node_get_double (node)));
+    default:
+        return g_strdup (json_node_get_string (node));
+    }
+}
+
+static gboolean
+read_part (Config *config, DlhPluginKind kind, JsonNode *node, const char *path, GError **error)
+{
+    Part *part = &config->parts[kind];
+    JsonObject *object;
+    JsonObjectIter iter;
+    const char *key;
+    JsonNode *value;
+
+    if (!JSON_NODE_HOLDS_OBJECT (node) ||
+        !json_object_has_member (json_node_get_object (node), "plugin")) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "%s: '%s' must be an object with the member \"plugin\"", path,
+                     dlh_plugin_kind_name (kind));
+        return FALSE;
+    }
+    object = json_node_get_object (node);
+    json_object_iter_init (&iter, object);
+    while (json_object_iter_next (&iter, &key, &value)) {
+        char *text = json_text (value);
+
+        if (!text) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "%s: '%s.%s' must be a number, string, boolean or list", path,
+                         dlh_plugin_kind_name (kind), key);
+            return FALSE;
+        }
+        if (strcmp (key, "plugin") == 0) {
+            g_free (part->name);
+            part->name = text;
+        } else
+            g_hash_table_insert (part->settings, g_strdup (key), text);
+    }
+    return TRUE;
+}
+
+static gboolean
+read_member (Config *config, const char *key, JsonNode *value, const char *path, GError **error)
+{
+    DlhPluginKind kind = dlh_plugin_kind_from_name (key);
+    g_autofree char *text = NULL;
+    const char *near;
+
+    if (kind)
+        return read_part (config, kind, value, path, error);
+    if (!config_is_common (key)) {
+        near = dlh_nearest_name (key, common, G_N_ELEMENTS (common));
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: unknown member '%s'%s%s%s", path, key,
+                     near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return FALSE;
+    }
+    if (!(text = json_text (value))) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: '%s' has no value", path, key);
+        return FALSE;
+    }
+    if (config_set (config, key, text, error))
+        return TRUE;
+    g_prefix_error (error, "%s: ", path);
+    return FALSE;
+}
+
+// json-glib recurses: refuse nesting that no configuration has.
+static gboolean
+too_deep (const char *text, gsize n)
+{
+    guint depth = 0;
+    gboolean quoted = FALSE;
+
+    for (gsize i = 0; i < n; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == '[' || text[i] == '{') && ++depth > 16)
+            return TRUE;
+        else if (!quoted && (text[i] == ']' || text[i] == '}') && depth)
+            depth--;
+    }
+    return FALSE;
+}
+
+gboolean
+config_read (Config *config, const char *path, GError **error)
+{
+    g_autoptr (GBytes) bytes = dlh_file_read (path, 1 << 20, error);
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    g_autoptr (GError) cause = NULL;
+    JsonObjectIter iter;
+    JsonNode *root, *value;
+    const char *key, *text;
+    gsize n;
+
+    if (!bytes)
+        return FALSE;
+    text = g_bytes_get_data (bytes, &n);
+    if (!n || too_deep (text, n) ||
+        !json_parser_load_from_data (parser, text, (gssize) n, &cause) ||
+        !(root = json_parser_get_root (parser)) || !JSON_NODE_HOLDS_OBJECT (root)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: not a JSON configuration: %s", path,
+                     cause ? cause->message : "it must be one object, not nested deeply");
+        return FALSE;
+    }
+    json_object_iter_init (&iter, json_node_get_object (root));
+    while (json_object_iter_next (&iter, &key, &value))
+        if (!read_member (config, key, value, path, error))
+            return FALSE;
+    return TRUE;
+}
+
+static void
+add_list (JsonBuilder *b, const char *text, gboolean whole)
+{
+    g_autofree char *inner = g_strndup (text + 1, strlen (text) - 2);
+    g_auto (GStrv) items = g_strsplit (inner, ",", -1);
+
+    json_builder_begin_array (b);
+    for (guint i = 0; items[i] && *items[i]; i++)
+        if (whole)
+            json_builder_add_int_value (b, g_ascii_strtoll (items[i], NULL, 10));
+        else
+            json_builder_add_double_value (b, g_ascii_strtod (items[i], NULL));
+    json_builder_end_array (b);
+}
+
+static void
+add_option (JsonBuilder *b, DlhOptionType type, const char *text)
+{
+    switch (type) {
+    case DLH_OPTION_BOOL:
+        json_builder_add_boolean_value (b, strcmp (text, "true") == 0);
+        break;
+    case DLH_OPTION_INT:
+        json_builder_add_int_value (b, g_ascii_strtoll (text, NULL, 10));
+        break;
+    case DLH_OPTION_DOUBLE:
+        json_builder_add_double_value (b, g_ascii_strtod (text, NULL));
+        break;
+    case DLH_OPTION_DOUBLES:
+    case DLH_OPTION_INTS:
+        add_list (b, text, type == DLH_OPTION_INTS);
+        break;
+    default:
+        json_builder_add_string_value (b, text);
+    }
+}
+
+static void
+add_component (JsonBuilder *b, DlhComponent *component, const char *name)
+{
+    const DlhManifest *m = dlh_component_manifest (component);
+    const DlhOption *options = dlh_component_option_table (component);
+
+    json_builder_set_member_name (b, dlh_plugin_kind_name (m->kind));
+    json_builder_begin_object (b);
+    json_builder_set_member_name (b, "plugin");
+    json_builder_add_string_value (b, name);
+    for (guint i = 0; i < m->n_options; i++) {
+        g_autofree char *text = dlh_component_option_text (component, i);
+
+        json_builder_set_member_name (b, options[i].name);
+        add_option (b, options[i].type, text);
+    }
+    json_builder_end_object (b);
+}
+
+char *
+config_to_json (const Config *config, DlhComponent *const *components)
+{
+    g_autoptr (JsonBuilder) b = json_builder_new ();
+    g_autoptr (JsonGenerator) generator = json_generator_new ();
+    g_autoptr (JsonNode) root = NULL;
+    g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, config->seed);
+
+    json_builder_begin_object (b);
+    for (guint kind = 1; kind <= DLH_COMM; kind++)
+        if (components[kind])
+            add_component (b, components[kind], config->parts[kind].name);
+    // A seed above 2^63 does not fit JSON's integers.
+    json_builder_set_member_name (b, "seed");
+    if (config->seed > G_MAXINT64)
+        json_builder_add_string_value (b, seed);
+    else
+        json_builder_add_int_value (b, (gint64) config->seed);
+    json_builder_set_member_name (b, "threads");
+    json_builder_add_int_value (b, config->threads);
+    json_builder_set_member_name (b, "dtype");
+    json_builder_add_string_value (b, dlh_dtype_name (config->dtype));
+    json_builder_end_object (b);
+    root = json_builder_get_root (b);
+    json_generator_set_root (generator, root);
+    json_generator_set_pretty (generator, TRUE);
+    return json_generator_to_data (generator, NULL);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* What to run: components with their settings, and the options common to all runs. It comes from
+ * defaults, a JSON file and the command line, later ones winning. */
+#pragma once
+
+#include <dlhost/dlhost.h>
+
+typedef struct {
+    char *name;           /* as given: "kfac", "kfac.so", "./kfac.so"; NULL: none */
+    GHashTable *settings; /* option -> text */
+} Part;
+
+typedef struct {
+    Part parts[DLH_COMM + 1]; /* by kind */
+    guint64 seed;
+    gint64 threads;
+    DlhDType dtype;
+    char *out;         /* run folder, NULL: named by the time */
+    char *checkpoint;  /* to start from */
+    char *plugin_path; /* from the command line */
+    gboolean quiet;
+} Config;
+
+void config_init (Config *config);
+void config_clear (Config *config);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Config, config_clear)
+
+/* "kfac.so,damping=1e-2,betas=[0,0.9]": replaces the part's name and adds settings. */
+gboolean config_set_part (Config *config, DlhPluginKind kind, const char *text, GError **error);
+/* A common option by name ("seed"); FALSE with DLH_ERROR_OPTION when unknown or wrong. */
+gboolean config_set (Config *config, const char *name, const char *value, GError **error);
+gboolean config_is_common (const char *name);
+/* Reads a file of config_to_json(); what is already set stays when @keep. */
+gboolean config_read (Config *config, const char *path, GError **error);
+/* The command line's say: options of @over replace those of @config. */
+void config_merge (Config *config, const Config *over, guint set_mask);
+/* The whole configuration, every parameter spelled out. */
+char *config_to_json (const Config *config, DlhComponent *const *components);

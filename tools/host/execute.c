@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "execute.h"
+#include "progress.h"
+#include "runlog.h"
+
+typedef struct {
+    DlhStore *store;
+    DlhDType dtype;
+    DlhComponent *components[DLH_COMM + 1];
+    RunLog log;
+    Progress progress;
+    char *config_json;
+    char *final; /* the last summary */
+} Session;
+
+static void
+session_clear (Session *s)
+{
+    for (guint i = 0; i < G_N_ELEMENTS (s->components); i++)
+        dlh_component_unref (s->components[i]);
+    dlh_store_unref (s->store);
+    run_log_clear (&s->log);
+    progress_clear (&s->progress);
+    g_free (s->config_json);
+    g_free (s->final);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Session, session_clear)
+
+/* Signals: the first asks the task to stop after its step, the second ends the process. */
+
+static volatile sig_atomic_t signal_seen;
+
+static void
+on_signal (int number)
+{
+    if (signal_seen)
+        _exit (128 + number);
+    signal_seen = number;
+}
+
+static void
+catch_signals (void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigaction (SIGINT, &action, NULL);
+    sigaction (SIGTERM, &action, NULL);
+    // A reader of our output that goes away must not end a training run.
+    signal (SIGPIPE, SIG_IGN);
+}
+
+int
+fail (const GError *error)
+{
+    fprintf (stderr, "dlhost: %s\n", error->message);
+    if (error->domain != DLH_ERROR)
+        return EXIT_RUN_FAILED;
+    switch ((DlhErrorCode) error->code) {
+    case DLH_ERROR_OPTION:
+        return EXIT_USAGE;
+    case DLH_ERROR_PLUGIN:
+        return EXIT_PLUGIN;
+    case DLH_ERROR_DATA:
+    case DLH_ERROR_STATE:
+        return EXIT_DATA;
+    case DLH_ERROR_NUMERIC:
+        return EXIT_NUMERIC;
+    default:
+        return EXIT_RUN_FAILED;
+    }
+}
+
+/* What a task asks of its host. */
+
+static DlhData *
+host_data (gpointer host, GError **error)
+{
+    Session *s = host;
+    DlhComponent *c = s->components[DLH_DATASET];
+    g_autoptr (DlhData) data = dlh_data_new ();
+
+    if (!c) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "this task needs data: give --dataset=NAME");
+        return NULL;
+    }
+    if (!((const DlhDataset *) dlh_component_interface (c))
+             ->load (data, s->dtype, dlh_component_options (c), error)) {
+        g_prefix_error (error, "%s: ", dlh_component_name (c));
+        return NULL;
+    }
+    return g_steal_pointer (&data);
+}
+
+static gboolean
+host_log (gpointer host, const char *event, gint64 step, const char *const *names,
+          const double *values, guint n, GError **error)
+{
+    Session *s = host;
+    g_autoptr (GString) text = g_string_new (NULL);
+
+    if (!run_log_write (&s->log, event, step, names, values, n, error))
+        return FALSE;
+    if (strcmp (event, "step") == 0) {
+        progress_values (&s->progress, names, values, n);
+        return TRUE;
+    }
+    g_string_append_printf (text, "%s  step %" G_GINT64_FORMAT, event, step);
+    for (guint i = 0; i < n; i++)
+        g_string_append_printf (text, "  %s %.4f", names[i], values[i]);
+    g_string_append_printf (text, "  (%.1f s)", run_log_seconds (&s->log));
+    progress_line (&s->progress, text->str);
+    return TRUE;
+}
+
+static void
+host_progress (gpointer host, gint64 done, gint64 total, double examples)
+{
+    progress_step (&((Session *) host)->progress, done, total, examples);
+}
+
+static void
+host_message (gpointer host, const char *text)
+{
+    progress_line (&((Session *) host)->progress, text);
+}
+
+static gboolean
+host_checkpoint (gpointer host, gint64 step, GError **error)
+{
+    Session *s = host;
+
+    return run_log_checkpoint (&s->log, s->store, step, s->config_json, error);
+}
+
+static gboolean
+host_should_stop (gpointer host)
+{
+    (void) host;
+    return signal_seen != 0;
+}
+
+static const DlhHost host_functions = {
+    .size = sizeof (DlhHost),
+    .data = host_data,
+    .log = host_log,
+    .progress = host_progress,
+    .message = host_message,
+    .checkpoint = host_checkpoint,
+    .should_stop = host_should_stop,
+};
+
+/* From configuration to a run. */
+
+static gboolean
+load_components (Session *s, const Config *config, DlhRegistry *registry, GError **error)
+{
+    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+        const Part *part = &config->parts[kind];
+
+        if (!part->name && g_hash_table_size (part->settings)) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "options of the %s are given, but no --%s=NAME",
+                         dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
+            return FALSE;
+        }
+        if (part->name && !(s->components[kind] = dlh_registry_load (registry, kind, part->name,
+                                                                     part->settings, error)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static char *
+folder_hint (Session *s)
+{
+    DlhComponent *model = s->components[DLH_MODEL], *optimizer = s->components[DLH_OPTIMIZER];
+
+    return g_strdup_printf ("%s%s%s", model ? dlh_component_name (model) : "run",
+                            optimizer ? "-" : "", optimizer ? dlh_component_name (optimizer) : "");
+}
+
+static gboolean
+open_folder (Session *s, const Config *config, const char *resume, GError **error)
+{
+    g_autofree char *hint = folder_hint (s);
+    g_autofree char *latest = NULL;
+    gint64 step;
+
+    if (!resume)
+        return run_log_create (&s->log, config->out, hint, s->config_json, error);
+    latest = run_log_latest (resume, &step, error);
+    return latest && dlh_store_load (s->store, latest, NULL, error) &&
+           run_log_reopen (&s->log, resume, step, error);
+}
+
+static gboolean
+start (Session *s, const Config *config, DlhRegistry *registry, const char *resume, GError **error)
+{
+    if (!load_components (s, config, registry, error))
+        return FALSE;
+    dlh_set_threads ((guint) config->threads);
+    s->dtype = config->dtype;
+    s->store = dlh_store_new (config->seed, config->dtype);
+    s->config_json = config_to_json (config, s->components);
+    if (!resume && config->checkpoint &&
+        !dlh_store_load (s->store, config->checkpoint, NULL, error))
+        return FALSE;
+    return open_folder (s, config, resume, error);
+}
+
+int
+execute (const Config *config, DlhRegistry *registry, const char *resume)
+{
+    g_auto (Session) s = {0};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhRun) run = NULL;
+
+    progress_init (&s.progress, config->quiet);
+    if (!start (&s, config, registry, resume, &error))
+        return fail (error);
+    catch_signals ();
+    run = dlh_run_new (&host_functions, &s, s.store);
+    for (guint kind = 1; kind <= DLH_COMM; kind++)
+        if (s.components[kind])
+            dlh_run_set_component (run, s.components[kind]);
+    if (dlh_run_execute (run, &error)) {
+        g_autofree char *text = g_strdup_printf ("run folder: %s", s.log.dir);
+
+        progress_line (&s.progress, text);
+        return EXIT_SUCCESS;
+    }
+    progress_clear (&s.progress);
+    if (g_error_matches (error, DLH_ERROR, DLH_ERROR_CANCELLED)) {
+        fprintf (stderr, "dlhost: %s; go on with: dlhost resume %s\n", error->message, s.log.dir);
+        return 128 + (signal_seen ? signal_seen : SIGINT);
+    }
+    return fail (error);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <json-glib/json-glib.h>
+#include <glib/gstdio.h>
+#include "runlog.h"
+
+static gboolean
+io_error (const char *what, const char *path, GError **error)
+{
+    int code = errno;
+
+    g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "%s: %s: %s", path, what, g_strerror (code));
+    return FALSE;
+}
+
+static char *
+new_folder (const char *hint)
+{
+    g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+    g_autofree char *time = g_date_time_format (now, "%Y%m%d-%H%M%S");
+
+    for (guint i = 1;; i++) {
+        g_autofree char *suffix = i > 1 ? g_strdup_printf ("-%u", i) : g_strdup ("");
+        char *dir = g_strdup_printf ("runs/%s-%s%s", time, hint, suffix);
+
+        if (!g_file_test (dir, G_FILE_TEST_EXISTS))
+            return dir;
+        g_free (dir);
+    }
+}
+
+static gboolean
+open_metrics (RunLog *log, const char *mode, GError **error)
+{
+    g_autofree char *path = g_build_filename (log->dir, "metrics.jsonl", NULL);
+
+    log->start = g_get_monotonic_time ();
+    log->metrics = fopen (path, mode);
+    return log->metrics ? TRUE : io_error ("cannot open for writing", path, error);
+}
+
+gboolean
+run_log_create (RunLog *log, const char *dir, const char *hint, const char *config_json,
+                GError **error)
+{
+    g_autofree char *config = NULL;
+
+    log->dir = dir ? g_strdup (dir) : new_folder (hint);
+    config = g_build_filename (log->dir, "config.json", NULL);
+    if (g_file_test (config, G_FILE_TEST_EXISTS)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "--out: '%s' holds a run already: give another folder, or go on with "
+                     "`dlhost resume %s`",
+                     log->dir, log->dir);
+        return FALSE;
+    }
+    if (g_mkdir_with_parents (log->dir, 0777) != 0)
+        return io_error ("cannot make the run folder", log->dir, error);
+    return dlh_file_write (config, config_json, strlen (config_json), error) &&
+           open_metrics (log, "we", error);
+}
+
+// The number after "key": in a record that this program wrote.
+static gboolean
+record_number (const char *line, const char *key, double *value)
+{
+    g_autofree char *pattern = g_strdup_printf ("\"%s\":", key);
+    const char *found = strstr (line, pattern);
+
+    if (!found)
+        return FALSE;
+    *value = g_ascii_strtod (found + strlen (pattern), NULL);
+    return TRUE;
+}
+
+gboolean
+run_log_reopen (RunLog *log, const char *dir, gint64 step, GError **error)
+{
+    g_autofree char *path = g_build_filename (dir, "metrics.jsonl", NULL);
+    g_autoptr (GString) kept = g_string_new (NULL);
+    g_autofree char *text = NULL;
+    g_auto (GStrv) lines = NULL;
+
+    log->dir = g_strdup (dir);
+    if (g_file_test (path, G_FILE_TEST_EXISTS)) {
+        if (!g_file_get_contents (path, &text, NULL, error))
+            return FALSE;
+        lines = g_strsplit (text, "\n", -1);
+        for (guint i = 0; lines[i]; i++) {
+            double at, wall;
+
+            // A line cut off by a kill does not end in a brace.
+            if (!g_str_has_suffix (lines[i], "}") || !record_number (lines[i], "step", &at) ||
+                at > (double) step)
+                continue;
+            if (record_number (lines[i], "wall", &wall))
+                log->before = MAX (log->before, wall);
+            g_string_append_printf (kept, "%s\n", lines[i]);
+        }
+        if (!dlh_file_write (path, kept->str, kept->len, error))
+            return FALSE;
+    }
+    return open_metrics (log, "ae", error);
+}
+
+void
+run_log_clear (RunLog *log)
+{
+    if (log->metrics)
+        fclose (log->metrics);
+    g_free (log->dir);
+}
+
+double
+run_log_seconds (const RunLog *log)
+{
+    return log->before + (double) (g_get_monotonic_time () - log->start) * 1e-6;
+}
+
+gboolean
+run_log_write (RunLog *log, const char *event, gint64 step, const char *const *names,
+               const double *values, guint n, GError **error)
+{
+    g_autoptr (GString) s = g_string_new (NULL);
+    char number[G_ASCII_DTOSTR_BUF_SIZE];
+
+    g_string_append_printf (s, "{\"event\":\"%s\",\"step\":%" G_GINT64_FORMAT ",\"wall\":%s", event,
+                            step,
+                            g_ascii_formatd (number, sizeof number, "%.3f", run_log_seconds (log)));
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *name = g_strescape (names[i], NULL);
+
+        // JSON has no NaN or infinity: null, and a flag that says which.
+        if (isfinite (values[i]))
+            g_string_append_printf (s, ",\"%s\":%s", name,
+                                    g_ascii_formatd (number, sizeof number, "%.9g", values[i]));
+        else
+            g_string_append_printf (s, ",\"%s\":null,\"%s/not_finite\":\"%s\"", name, name,
+                                    isnan (values[i]) ? "nan" : values[i] > 0 ? "inf" : "-inf");
+    }
+    g_string_append (s, "}\n");
+    if (fwrite (s->str, 1, s->len, log->metrics) == s->len && fflush (log->metrics) == 0)
+        return TRUE;
+    return io_error ("cannot write metrics.jsonl", log->dir, error);
+}
+
+gboolean
+run_log_checkpoint (RunLog *log, DlhStore *store, gint64 step, const char *config_json,
+                    GError **error)
+{
+    g_autofree char *name = g_strdup_printf ("checkpoint-%" G_GINT64_FORMAT ".safetensors", step);
+    g_autofree char *path = g_build_filename (log->dir, name, NULL);
+    g_autoptr (GHashTable) metadata = g_hash_table_new (g_str_hash, g_str_equal);
+
+    g_hash_table_insert (metadata, "dlhost", DLH_VERSION);
+    g_hash_table_insert (metadata, "config", (gpointer) config_json);
+    return dlh_store_save (store, path, metadata, error);
+}
+
+char *
+run_log_latest (const char *dir, gint64 *step, GError **error)
+{
+    g_autoptr (GDir) entries = g_dir_open (dir, 0, NULL);
+    const char *entry;
+    char *best = NULL;
+
+    *step = -1;
+    while (entries && (entry = g_dir_read_name (entries))) {
+        char *end;
+        gint64 n;
+
+        if (!g_str_has_prefix (entry, "checkpoint-"))
+            continue;
+        n = g_ascii_strtoll (entry + strlen ("checkpoint-"), &end, 10);
+        if (strcmp (end, ".safetensors") != 0 || n <= *step)
+            continue;
+        *step = n;
+        g_free (best);
+        best = g_build_filename (dir, entry, NULL);
+    }
+    if (!best)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                     "%s: no checkpoint-<step>.safetensors in this folder: nothing to resume from",
+                     dir);
+    return best;
+}
