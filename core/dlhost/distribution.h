@@ -41,6 +41,9 @@ DLH_EXPORT DlhNode *dlh_distribution_outputs (DlhDistribution *d);
 DLH_EXPORT DlhNode *dlh_fisher (DlhDistribution *d);
 /** dlh_fisher_multiply: the Fisher times @v, of z's shape, without forming it. */
 DLH_EXPORT DlhNode *dlh_fisher_multiply (DlhDistribution *d, DlhNode *v);
+/** dlh_fisher_root_multiply: R @v with R R' the Fisher: its columns (@v one-hot) back-propagated give
+ * the exact Fisher of the weights, random signs give curvature propagation. */
+DLH_EXPORT DlhNode *dlh_fisher_root_multiply (DlhDistribution *d, DlhNode *v);
 DLH_EXPORT const char *dlh_distribution_name (DlhDistribution *d);
 DLH_EXPORT guint dlh_distribution_event_rank (DlhDistribution *d);
 
@@ -58,6 +61,7 @@ typedef struct {
     DlhNode *(*mode) (DlhDistribution *d);
     DlhNode *(*fisher) (DlhDistribution *d);
     DlhNode *(*fisher_multiply) (DlhDistribution *d, DlhNode *v);
+    DlhNode *(*fisher_root_multiply) (DlhDistribution *d, DlhNode *v);
 } DlhDistributionClass;
 
 /** dlh_distribution_new: @parameters[0] is z. At most four parameters. */

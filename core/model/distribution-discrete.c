@@ -74,6 +74,17 @@ categorical_fisher_multiply (DlhDistribution *d, DlhNode *v)
     return dlh_mul (p, dlh_sub (v, dlh_sum (dlh_mul (p, v), &last, 1, TRUE)));
 }
 
+// R = diag (sqrt p) - p sqrt (p)'
+static DlhNode *
+categorical_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    DlhNode *p = dlh_softmax (dlh_distribution_outputs (d), -1);
+    DlhNode *s = dlh_mul (dlh_sqrt (p), v);
+    int last = -1;
+
+    return dlh_sub (s, dlh_mul (p, dlh_sum (s, &last, 1, TRUE)));
+}
+
 static const DlhDistributionClass categorical = {
     .size = sizeof (DlhDistributionClass),
     .name = "categorical",
@@ -85,6 +96,7 @@ static const DlhDistributionClass categorical = {
     .mode = categorical_mode,
     .fisher = categorical_fisher,
     .fisher_multiply = categorical_fisher_multiply,
+    .fisher_root_multiply = categorical_fisher_root_multiply,
 };
 
 DlhDistribution *
@@ -170,6 +182,12 @@ bernoulli_fisher_multiply (DlhDistribution *d, DlhNode *v)
     return dlh_mul (bernoulli_variance (d), v);
 }
 
+static DlhNode *
+bernoulli_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    return dlh_mul (dlh_sqrt (bernoulli_variance (d)), v);
+}
+
 static const DlhDistributionClass bernoulli = {
     .size = sizeof (DlhDistributionClass),
     .name = "Bernoulli",
@@ -181,6 +199,7 @@ static const DlhDistributionClass bernoulli = {
     .mode = bernoulli_mode,
     .fisher = bernoulli_fisher,
     .fisher_multiply = bernoulli_fisher_multiply,
+    .fisher_root_multiply = bernoulli_fisher_root_multiply,
 };
 
 DlhDistribution *

@@ -83,6 +83,12 @@ gaussian_fisher_multiply (DlhDistribution *d, DlhNode *v)
     return dlh_mul (gaussian_precision (d), v);
 }
 
+static DlhNode *
+gaussian_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    return dlh_mul (dlh_exp (dlh_neg (dlh_distribution_parameter (d, 1))), v);
+}
+
 static const DlhDistributionClass gaussian = {
     .size = sizeof (DlhDistributionClass),
     .name = "Gaussian",
@@ -95,6 +101,7 @@ static const DlhDistributionClass gaussian = {
     .mode = gaussian_mean,
     .fisher = gaussian_fisher,
     .fisher_multiply = gaussian_fisher_multiply,
+    .fisher_root_multiply = gaussian_fisher_root_multiply,
 };
 
 DlhDistribution *
@@ -241,6 +248,13 @@ full_fisher_multiply (DlhDistribution *d, DlhNode *v)
     return solve (d, solve (d, v, FALSE), TRUE);
 }
 
+// The covariance is L L', so its inverse is L'^-1 L^-1.
+static DlhNode *
+full_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    return solve (d, v, TRUE);
+}
+
 static const DlhDistributionClass gaussian_full = {
     .size = sizeof (DlhDistributionClass),
     .name = "full Gaussian",
@@ -253,6 +267,7 @@ static const DlhDistributionClass gaussian_full = {
     .mode = gaussian_mean,
     .fisher = full_fisher,
     .fisher_multiply = full_fisher_multiply,
+    .fisher_root_multiply = full_fisher_root_multiply,
 };
 
 static DlhNode *

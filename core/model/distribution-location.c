@@ -74,6 +74,12 @@ laplace_fisher_multiply (DlhDistribution *d, DlhNode *v)
     return dlh_mul (laplace_information (d), v);
 }
 
+static DlhNode *
+laplace_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    return dlh_mul (dlh_exp (dlh_neg (dlh_distribution_parameter (d, 1))), v);
+}
+
 static const DlhDistributionClass laplace = {
     .size = sizeof (DlhDistributionClass),
     .name = "Laplace",
@@ -86,6 +92,7 @@ static const DlhDistributionClass laplace = {
     .mode = laplace_location,
     .fisher = laplace_fisher,
     .fisher_multiply = laplace_fisher_multiply,
+    .fisher_root_multiply = laplace_fisher_root_multiply,
 };
 
 DlhDistribution *

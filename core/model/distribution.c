@@ -162,19 +162,40 @@ dlh_fisher (DlhDistribution *d)
     return failed ? failed : d->family->fisher (d);
 }
 
-DlhNode *
-dlh_fisher_multiply (DlhDistribution *d, DlhNode *v)
+// @v when it has the shape of the outputs, else the error node.
+static DlhNode *
+fit_outputs (DlhDistribution *d, DlhNode *v)
 {
     DlhNode *z = d->parameters[0];
-    DlhNode *failed = obstacle (d, d->family->fisher_multiply != NULL, "Fisher information");
     g_autofree char *got = NULL, *want = NULL;
 
-    if (failed || dlh_node_failed (v))
-        return failed ? failed : v;
-    if (dlh_shape_equal (dlh_node_shape (v), dlh_node_shape (z)))
-        return d->family->fisher_multiply (d, v);
+    if (dlh_node_failed (v) || dlh_shape_equal (dlh_node_shape (v), dlh_node_shape (z)))
+        return v;
     got = dlh_shape_to_string (dlh_node_shape (v));
     want = dlh_shape_to_string (dlh_node_shape (z));
     return dlh_graph_fail (dlh_node_graph (z), DLH_ERROR_SHAPE,
                            "Fisher product: vector %s does not fit outputs %s", got, want);
+}
+
+DlhNode *
+dlh_fisher_multiply (DlhDistribution *d, DlhNode *v)
+{
+    DlhNode *failed = obstacle (d, d->family->fisher_multiply != NULL, "Fisher information");
+
+    if (!failed)
+        v = fit_outputs (d, v);
+    return failed || dlh_node_failed (v) ? (failed ? failed : v) : d->family->fisher_multiply (d, v);
+}
+
+DlhNode *
+dlh_fisher_root_multiply (DlhDistribution *d, DlhNode *v)
+{
+    gboolean has = d->family->size > G_STRUCT_OFFSET (DlhDistributionClass, fisher_root_multiply) &&
+                   d->family->fisher_root_multiply;
+    DlhNode *failed = obstacle (d, has, "root of the Fisher information");
+
+    if (!failed)
+        v = fit_outputs (d, v);
+    return failed || dlh_node_failed (v) ? (failed ? failed : v)
+                                         : d->family->fisher_root_multiply (d, v);
 }

@@ -4,7 +4,8 @@
 // after 1602.01407 (KFC).
 //
 //   A  second moment of a layer's input, with a trailing 1 for the bias     (paper's A_{l-1}, Omega)
-//   G  second moment of the pseudo-gradient at its output, targets SAMPLED from the model (G_l, Gamma)
+//   G  second moment of the pseudo-gradient at its output, targets sampled from the model, or summed
+//      over the columns of the outputs' Fisher, which is its expectation            (G_l, Gamma)
 //   r  rows of the layer's product a case of the batch: 1, or a convolution's output positions T
 //   U  = (1/r) (G + c/pi I)^-1 V (A + c pi I)^-1,  c = sqrt (damping / r)                 (KF1, 3.4)
 //   pi = sqrt ((tr A / dim A) / (tr G / dim G))
@@ -15,11 +16,13 @@
 // the mean of N (batch pseudo-gradient)^2, which estimates the Fisher's diagonal without bias because
 // the cases' pseudo-gradients are independent with mean zero.
 #include <math.h>
+#include <string.h>
 #include <dlhost/dlhost.h>
 
 typedef struct {
     double lr, momentum, damping, decay, kl_clip, weight_decay;
     gint64 statistics, inverses, burn_in;
+    const char *fisher;
     gboolean strict, double_factors;
 } KfacOptions;
 
@@ -27,7 +30,7 @@ typedef struct {
 typedef struct {
     int weight, bias; /* parameter numbers; bias -1 for none */
     DlhNode *use;     /* the product; NULL: diagonal */
-    DlhNode *g;       /* dL/d(output) for the sampled targets */
+    GPtrArray *g;     /* what is propagated back to the output: DlhNode*, one a column or sample */
     gint64 n_in, n_out;
     double rows_per_case;
     DlhNode *inverse_a, *inverse_g; /* states */
@@ -41,6 +44,7 @@ typedef struct {
     GArray *blocks;
     DlhDType dtype; /* of factors and inverses */
     double n_cases;
+    gint64 n_columns;
     DlhNode *keep; /* EMA coefficient of the old statistics */
 } Kfac;
 
@@ -129,31 +133,66 @@ find_blocks (Kfac *k, GError **error)
     return TRUE;
 }
 
-// Pseudo-gradients: of the loss with targets drawn from the model's own prediction.
-static gboolean
-sample_gradients (Kfac *k, GError **error)
+// The pseudo-gradient: of the log likelihood of targets drawn from the model's own prediction,
+// negated; a sum over cases, so each row of it is one case's own.
+static void
+propagate_sample (Kfac *k, DlhDistribution *prediction, DlhNode **xs, DlhNode **gs)
 {
-    const DlhObjective *objective = dlh_update_objective (k->update);
-    g_autofree DlhNode **xs = g_new (DlhNode *, k->blocks->len);
-    g_autofree DlhNode **gs = g_new (DlhNode *, k->blocks->len);
-    DlhNode *target, *loss;
+    DlhNode *target = dlh_sample_from (prediction, dlh_update_stream (k->update, "targets"));
+    DlhNode *loss = dlh_neg (dlh_sum_all (dlh_log_prob (prediction, target)));
 
-    if (!objective->prediction) {
+    dlh_gradients (loss, xs, k->blocks->len, NULL, gs);
+}
+
+// Column @j of the root of the Fisher information of every case's outputs.
+static void
+propagate_column (Kfac *k, DlhDistribution *prediction, gint64 j, DlhNode **xs, DlhNode **gs)
+{
+    DlhNode *z = dlh_distribution_outputs (prediction);
+    DlhShape shape = dlh_node_shape (z);
+    gint64 n = k->n_columns, cases = dlh_shape_count (shape) / n;
+    DlhNode *index = dlh_full (dlh_node_graph (z), DLH_I64, dlh_shape (cases), (double) j);
+    DlhNode *unit = dlh_reshape (dlh_one_hot (index, n, dlh_node_dtype (z)), shape);
+
+    dlh_gradients (z, xs, k->blocks->len,
+                   dlh_stop_gradient (dlh_fisher_root_multiply (prediction, unit)), gs);
+}
+
+static gboolean
+propagate (Kfac *k, GError **error)
+{
+    DlhDistribution *prediction = dlh_update_objective (k->update)->prediction;
+    guint n = k->blocks->len;
+    g_autofree DlhNode **xs = g_new (DlhNode *, n);
+    g_autofree DlhNode **gs = g_new (DlhNode *, n);
+    gboolean exact = strcmp (k->opt->fisher, "exact") == 0;
+
+    if (!prediction) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "the model states no predictive distribution, from which K-FAC samples targets");
+                     "the model states no predictive distribution, from which the metric comes");
         return FALSE;
     }
-    target = dlh_sample_from (objective->prediction, dlh_update_stream (k->update, "targets"));
-    loss = dlh_scale (dlh_sum_all (dlh_log_prob (objective->prediction, target)),
-                      -1 / k->n_cases);
-    for (guint i = 0; i < k->blocks->len; i++) {
+    for (guint i = 0; i < n; i++) {
         Block *b = &g_array_index (k->blocks, Block, i);
 
         xs[i] = b->use ? b->use : dlh_update_value (k->update, (guint) b->weight);
+        b->g = g_ptr_array_new ();
     }
-    dlh_gradients (loss, xs, k->blocks->len, NULL, gs);
-    for (guint i = 0; i < k->blocks->len; i++)
-        g_array_index (k->blocks, Block, i).g = gs[i];
+    k->n_columns = exact ? dlh_node_dim (dlh_fisher (prediction), -1) : 1;
+    for (gint64 j = 0; j <= k->n_columns; j++) {
+        gboolean sampled = j == k->n_columns;
+
+        if (sampled)
+            propagate_sample (k, prediction, xs, gs);
+        else if (exact)
+            propagate_column (k, prediction, j, xs, gs);
+        else
+            continue;
+        // Diagonal blocks need independent cases: they take the sample in either mode.
+        for (guint i = 0; i < n; i++)
+            if (sampled == (!exact || !g_array_index (k->blocks, Block, i).use))
+                g_ptr_array_add (g_array_index (k->blocks, Block, i).g, gs[i]);
+    }
     return TRUE;
 }
 
@@ -172,16 +211,15 @@ input_rows (const Block *b)
     return dlh_reshape (x, dlh_shape (-1, b->n_in));
 }
 
-// (rows, n_out), scaled to one case: the loss is a mean over cases.
+// (rows, n_out)
 static DlhNode *
-output_rows (const Kfac *k, const Block *b)
+output_rows (const Block *b, DlhNode *g)
 {
     static const guint channels_last[] = {0, 2, 3, 1};
-    DlhNode *g = b->g;
 
     if (dlh_node_is (b->use, "conv2d"))
         g = dlh_transpose (g, channels_last, 4);
-    return dlh_scale (dlh_reshape (g, dlh_shape (-1, b->n_out)), k->n_cases);
+    return dlh_reshape (g, dlh_shape (-1, b->n_out));
 }
 
 // Mean of x x' over rows; with @bias the homogeneous coordinate is appended.
@@ -248,15 +286,21 @@ layer_block (Kfac *k, Block *b)
 {
     DlhDType dtype = dlh_store_get_dtype (dlh_update_store (k->update));
     gint64 n_in = b->n_in + (b->bias >= 0);
-    DlhNode *x = input_rows (b), *g = output_rows (k, b);
+    DlhNode *x = input_rows (b), *moment = NULL;
     DlhNode *a_state = block_state (k, b, "A", k->dtype, dlh_shape (n_in, n_in), DLH_INIT_ZEROS);
     DlhNode *g_state =
         block_state (k, b, "G", k->dtype, dlh_shape (b->n_out, b->n_out), DLH_INIT_ZEROS);
     DlhNode *a = moving_average (k, a_state, second_moment (x, b->bias >= 0, k->dtype));
-    DlhNode *s = moving_average (k, g_state, second_moment (g, FALSE, k->dtype));
-    DlhNode *pi = trace_ratio (a, s);
+    DlhNode *s, *pi;
     double c;
 
+    for (guint j = 0; j < b->g->len; j++) {
+        DlhNode *m = second_moment (output_rows (b, b->g->pdata[j]), FALSE, k->dtype);
+
+        moment = moment ? dlh_add (moment, m) : m;
+    }
+    s = moving_average (k, g_state, moment);
+    pi = trace_ratio (a, s);
     b->rows_per_case = (double) dlh_node_dim (x, 0) / k->n_cases;
     c = sqrt (k->opt->damping / b->rows_per_case);
     b->inverse_a =
@@ -276,7 +320,7 @@ diagonal_block (Kfac *k, Block *b)
     DlhDType dtype = dlh_store_get_dtype (dlh_update_store (k->update));
     DlhNode *state = block_state (k, b, "F", dtype, shape, DLH_INIT_ZEROS);
 
-    b->diagonal = moving_average (k, state, dlh_scale (dlh_square (b->g), k->n_cases));
+    b->diagonal = moving_average (k, state, dlh_scale (dlh_square (b->g->pdata[0]), 1 / k->n_cases));
 }
 
 static DlhNode *
@@ -375,6 +419,12 @@ average_weight (Kfac *k)
                     dlh_full_like (n, k->opt->decay));
 }
 
+static void
+block_clear (gpointer data)
+{
+    g_clear_pointer (&((Block *) data)->g, g_ptr_array_unref);
+}
+
 static gboolean
 kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
@@ -382,12 +432,13 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     g_autoptr (GArray) blocks = g_array_new (FALSE, TRUE, sizeof (Block));
     Kfac k = {.update = u, .opt = opt, .blocks = blocks};
 
+    g_array_set_clear_func (blocks, block_clear);
     k.n_cases = dlh_update_objective (u)->n_cases;
     k.dtype = opt->double_factors ? DLH_F64 : dlh_store_get_dtype (dlh_update_store (u));
     k.keep = average_weight (&k);
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
-    if (!find_blocks (&k, error) || !sample_gradients (&k, error))
+    if (!find_blocks (&k, error) || !propagate (&k, error))
         return FALSE;
     for (guint i = 0; i < blocks->len; i++) {
         Block *b = &g_array_index (blocks, Block, i);
@@ -422,6 +473,9 @@ DLH_PLUGIN_DEFINE (
                  .unit = "steps"),
         DLH_INT (KfacOptions, burn_in, 1, 1, 1000000,
                  "First steps that only collect statistics", .unit = "steps"),
+        DLH_CHOICE (KfacOptions, fisher, "sampled", "sampled|exact",
+                    "Where the metric comes from: one drawn target a case, or every column of the "
+                    "outputs' Fisher"),
         DLH_DOUBLE (KfacOptions, weight_decay, 0, 0.0, 1e6,
                     "L2 coefficient, added to the gradient before it is preconditioned"),
         DLH_BOOL_OPTION (KfacOptions, strict, false,
