@@ -227,7 +227,9 @@ random_node (Dice *d, DlhNode **pool, guint n)
     case 9:
         return dlh_scale (dlh_add (a, dlh_index (dlh_expand (b, 0), 0, 0)), 0.5);
     case 10:
-        return dlh_where (dlh_less (a, b), dlh_square (dlh_sigmoid (a)), dlh_neg (b));
+        // Not a < b: equal up to rounding, they would make the choice one of luck.
+        return dlh_where (dlh_less (a, dlh_full_like (a, 0.1234)), dlh_square (dlh_sigmoid (a)),
+                          dlh_neg (b));
     case 11:
         return dlh_add (dlh_mul (a, dlh_sum_all (dlh_tanh (b))), dlh_full_like (a, 0.25));
     case 12:

@@ -55,7 +55,7 @@ place_values (DlhCompiler *c)
         DlhNode *node = dlh_graph_node (c->graph, id);
         DlhValue *v = &c->values[id];
 
-        if (!c->live[id] || !c->in_memory[id])
+        if (!c->live[id] || !c->in_memory[id] || node->op == &dlh_op_assign)
             continue;
         v->root = node;
         if (node->op == &dlh_op_input)
