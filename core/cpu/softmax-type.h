@@ -4,8 +4,7 @@
 static void
 FN (exp_all) (T *y, gint64 n)
 {
-    for (gint64 i = 0; i < n; i++)
-        y[i] = (T) exp (y[i]);
+    dlh_loops ()->ew[DLH_EW_exp][DTYPE - 1](y, y, NULL, NULL, (gsize) n, NULL);
 }
 
 static double
@@ -13,6 +12,8 @@ FN (sum_all) (const T *x, gint64 n)
 {
     double sum = 0;
 
+    if (n >= 32)
+        return dlh_loops ()->sum[DTYPE - 1](x, (gsize) n);
     for (gint64 i = 0; i < n; i++)
         sum += x[i];
     return sum;

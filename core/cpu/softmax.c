@@ -3,6 +3,7 @@
  * subtracted, and -inf, inf and NaN come out by themselves. Sums are carried in double. */
 #include <math.h>
 #include <string.h>
+#include "cpu/loops.h"
 #include "cpu/parallel.h"
 #include "cpu/softmax.h"
 

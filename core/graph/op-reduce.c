@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Sums over axes, and what is made of them. */
 #include <math.h>
-#include <string.h>
 #include <dlhost/dlhost.h>
-#include "cpu/sum.h"
+#include "cpu/ew.h"
 #include "graph/axes.h"
 
 static gboolean
@@ -39,24 +38,38 @@ sum_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
     dx[0] = dlh_broadcast (dx[0], shape);
 }
 
-static gsize
-sum_workspace (const DlhNode *node)
+// The same program as behind a fused chain, so that fused and unfused sums have the same bits.
+static gboolean
+sum_prepare (const DlhNode *node, gpointer *state, GError **error)
 {
-    DlhSumPlan plan;
+    const DlhSumAttrs *a = node->attrs;
+    DlhShape domain = node->inputs[0]->shape;
+    DlhEwLoad load = {.reg = 0, .slot = 0, .dtype = node->dtype};
+    DlhEwSum sum = {.reg = 0, .slot = 1, .dtype = node->dtype, .scale = a->scale};
+    gint64 step = 1;
 
-    dlh_sum_plan (&plan, node->inputs[0]->shape, ((const DlhSumAttrs *) node->attrs)->reduced);
-    return dlh_sum_workspace (&plan);
+    (void) error;
+    for (guint i = domain.rank; i-- > 0; step *= domain.dims[i]) {
+        load.strides[i] = domain.dims[i] == 1 ? 0 : step;
+        sum.reduced[i] = a->reduced[i] != 0;
+    }
+    *state = dlh_ew_program_new (domain, 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1);
+    return TRUE;
+}
+
+static void
+sum_release (gpointer state)
+{
+    dlh_ew_program_free (state);
 }
 
 static gboolean
 sum_run (const DlhCall *call, GError **error)
 {
-    const DlhSumAttrs *a = call->node->attrs;
-    DlhSumPlan plan;
+    void *slots[] = {(void *) call->in[0], call->out};
 
     (void) error;
-    dlh_sum_plan (&plan, call->node->inputs[0]->shape, a->reduced);
-    dlh_sum_run (&plan, call->node->dtype, a->scale, call->in[0], call->out, call->work);
+    dlh_ew_program_run (call->state, slots);
     return TRUE;
 }
 
@@ -98,7 +111,8 @@ const DlhOp dlh_op_sum = {
     .attrs_size = sizeof (DlhSumAttrs),
     .infer = sum_infer,
     .vjp = sum_vjp,
-    .workspace = sum_workspace,
+    .prepare = sum_prepare,
+    .release = sum_release,
     .run = sum_run,
     .flops = dlh_flops_input,
     .sample = sum_sample,
