@@ -4,16 +4,18 @@
 
 #include <dlhost/function.h>
 
+#include "cpu/conv-direct.h"
+
 struct _DlhConvPlan {
     DlhConvKind kind;
     DlhConvSize size;
     DlhDType dtype;
     guint parts;
+    DlhDirectPlan *direct; /* NULL: im2col */
 };
 
 DlhConvPlan *
-dlh_conv_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype,
-                   G_GNUC_UNUSED gboolean bias, GError **error)
+dlh_conv_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype, GError **error)
 {
     DlhConvPlan *plan;
 
@@ -29,26 +31,41 @@ dlh_conv_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype,
     plan->size = *s;
     plan->dtype = dtype;
     plan->parts = dlh_get_threads ();
+    plan->direct = dlh_direct_plan_new (kind, s, dtype, plan->parts);
     return plan;
 }
 
 void
-dlh_conv_plan_free (gpointer plan)
+dlh_conv_plan_free (gpointer data)
 {
+    DlhConvPlan *plan = data;
+
+    if (!plan)
+        return;
+    dlh_direct_plan_free (plan->direct);
     g_free (plan);
 }
 
 gsize
-dlh_conv_workspace (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype,
-                    G_GNUC_UNUSED gboolean bias)
+dlh_conv_workspace (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype)
 {
-    return dlh_im2col_workspace (kind, s, dtype, dlh_get_threads ());
+    DlhConvPlan *plan = dlh_conv_plan_new (kind, s, dtype, NULL);
+    gsize bytes = 0;
+
+    if (plan && plan->direct)
+        bytes = dlh_direct_plan_workspace (plan->direct);
+    else if (plan)
+        bytes = dlh_im2col_workspace (kind, s, dtype, plan->parts);
+    dlh_conv_plan_free (plan);
+    return bytes;
 }
 
-gboolean
+void
 dlh_conv_plan_run (const DlhConvPlan *plan, const void *a, const void *b, const void *bias,
-                   void *out, void *work, G_GNUC_UNUSED GError **error)
+                   void *out, void *work)
 {
-    dlh_im2col_run (plan->kind, &plan->size, plan->dtype, plan->parts, a, b, bias, out, work);
-    return TRUE;
+    if (plan->direct)
+        dlh_direct_plan_run (plan->direct, a, b, bias, out, work);
+    else
+        dlh_im2col_run (plan->kind, &plan->size, plan->dtype, plan->parts, a, b, bias, out, work);
 }
