@@ -508,6 +508,23 @@ fisher_products (gconstpointer data)
     g_assert_cmpfloat (test_value (dlh_norm2 (error)), <, N_SAMPLES * 1e-26);
 }
 
+// R R' v = F v, with R' v as the gradient of <v, R u> by u.
+static void
+fisher_roots (gconstpointer data)
+{
+    guint which = GPOINTER_TO_UINT (data);
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F64);
+    Family f = make_family (graph, which);
+    DlhNode *v = repeated (graph, 3, (double[]){1, -2, 0.7}), *adjoint, *error;
+    DlhNode *u = dlh_parameter (graph, store, "u", dlh_shape (N_SAMPLES, 3),
+                                (DlhInit){DLH_INIT_CONSTANT, 1, 0});
+
+    dlh_gradients (dlh_fisher_root_multiply (f.d, u), &u, 1, v, &adjoint);
+    error = dlh_sub (dlh_fisher_root_multiply (f.d, adjoint), dlh_fisher_multiply (f.d, v));
+    g_assert_cmpfloat (test_value (dlh_norm2 (error)), <, N_SAMPLES * 1e-26);
+}
+
 // E x^2 and its gradient through a reparameterised draw: d E x^2 / dm = 2 m.
 static void
 rsample_gradients (gconstpointer data)
@@ -670,6 +687,7 @@ main (int argc, char **argv)
     add_families ("/distribution/%s/entropy-kl-fisher-by-sampling", family_by_sampling, 0, 5);
     add_families ("/distribution/%s/draws-have-the-mean", sample_means, 0, 5);
     add_families ("/distribution/%s/fisher-product", fisher_products, 0, 4);
+    add_families ("/distribution/%s/fisher-root", fisher_roots, 0, 4);
     add_families ("/distribution/%s/rsample-gradient", rsample_gradients, 2, 4);
     g_test_add_func ("/distribution/rsample/scale-gradient", rsample_scale_gradient);
     g_test_add_func ("/distribution/formulas/gradients", formula_gradients);
