@@ -457,23 +457,26 @@ make_states (Build *b)
     gsize buffer_size = aligned (b->buffer_size + BUFFER_GAP);
     gsize acc_size = program->kind == EW_PARTIAL ? 0 : aligned (program->n_acc * sizeof (double));
     gsize partial = program->kind == EW_PARTIAL ? program->n_acc * program->n_chunks : 0;
-    gsize state_size = aligned (b->n_buffers * buffer_size + acc_size + BUFFER_GAP);
+    gsize table_size = 2 * aligned ((program->n_registers + 1) * sizeof (void *));
+    gsize rest_size = aligned (b->n_buffers * buffer_size + acc_size + BUFFER_GAP);
     char *at;
 
-    program->memory = g_malloc (b->n_constants * constant_size + program->n_states * state_size +
+    program->memory = g_malloc (b->n_constants * constant_size + program->n_states * (table_size + rest_size) +
                                 partial * sizeof (double) + 64);
     at = (char *) aligned ((gsize) program->memory);
     program->states = g_new0 (EwState, program->n_states);
     for (guint i = 0; i < program->n_states; i++) {
         EwState *state = &program->states[i];
 
-        state->reg = g_new0 (void *, program->n_registers + 1);
-        state->scratch = g_new0 (char *, program->n_registers + 1);
+        state->reg = (void **) at;
+        state->scratch = (char **) (at + table_size / 2);
+        memset (at, 0, table_size);
+        at += table_size;
         for (guint r = 0; r < program->n_registers; r++)
             if (b->buffer[r] >= 0)
                 state->reg[r] = state->scratch[r] = at + (gsize) b->buffer[r] * buffer_size;
         state->acc = (double *) (at + b->n_buffers * buffer_size);
-        at += state_size;
+        at += rest_size;
     }
     for (guint i = 0; i < b->n_constants; i++) {
         fill_constant (at, &b->constants[i], program->fill);
@@ -549,10 +552,6 @@ dlh_ew_program_free (DlhEwProgram *program)
 {
     if (!program)
         return;
-    for (guint i = 0; i < program->n_states; i++) {
-        g_free (program->states[i].reg);
-        g_free (program->states[i].scratch);
-    }
     g_free (program->states);
     g_free (program->memory);
     g_free (program->full);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <dlhost/function.h>
+
 #include "cpu/parallel.h"
 
 /* Operands. */
@@ -313,8 +315,7 @@ dlh_ew_program_run (DlhEwProgram *program, void *const *slots)
         run_chunks (0, 1, 0, program);
     else
         dlh_parallel_for (program->n_chunks,
-                          MAX (program->grain,
-                               (program->n_chunks + program->n_states - 1) / program->n_states),
+                          dlh_get_threads () <= program->n_states ? program->grain : program->n_chunks,
                           run_chunks, program);
     if (program->kind == EW_PARTIAL || program->count == 0)
         add_chunks (program);
