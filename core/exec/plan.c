@@ -392,7 +392,7 @@ schedule (DlhCompiler *c)
 static int
 new_buffer (DlhCompiler *c, gsize bytes, guint first, guint last)
 {
-    DlhBuffer b = {.bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN, .first = first, .last = last};
+    DlhBuffer b = {.bytes = bytes, .first = first, .last = last};
 
     b.storage = c->buffers->len;
     g_array_append_val (c->buffers, b);
@@ -447,7 +447,8 @@ make_buffers (DlhCompiler *c)
     }
 }
 
-// An element-wise result takes over the memory of an operand that dies with the step.
+// An element-wise result takes over the memory of an operand that dies with the step. The shapes are
+// equal, so equal bytes mean elements of one size: each is read before its place is written.
 static void
 take_over (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
 {
@@ -549,7 +550,7 @@ place_buffers (DlhCompiler *c)
         Storage *s = &g_array_index (all, Storage, b->storage);
 
         if (!s->bytes)
-            *s = (Storage){b->bytes, 0, b->first, b->last, b->storage};
+            *s = (Storage){(b->bytes + ALIGN - 1) / ALIGN * ALIGN, 0, b->first, b->last, b->storage};
         s->first = MIN (s->first, b->first);
         s->last = MAX (s->last, b->last);
     }
