@@ -467,10 +467,24 @@ static const DlhOp op_logdet = {
     .reject = logdet_reject,
 };
 
+// The factor inside another op, whose name a misuse is to be reported under.
+static DlhNode *
+factor_for (const char *op, DlhNode *a)
+{
+    g_autofree char *shape = NULL;
+
+    if (dlh_node_failed (a))
+        return a;
+    if (a->shape.rank >= 2 && size_of (a) == a->shape.dims[a->shape.rank - 2])
+        return dlh_cholesky (a);
+    shape = dlh_shape_to_string (a->shape);
+    return dlh_graph_fail (a->graph, DLH_ERROR_SHAPE, "%s: %s, must be square matrices", op, shape);
+}
+
 DlhNode *
 dlh_logdet (DlhNode *a)
 {
-    return dlh_node_new (&op_logdet, (DlhNode *[]){a, dlh_cholesky (a)}, 2, NULL);
+    return dlh_node_new (&op_logdet, (DlhNode *[]){a, factor_for ("logdet", a)}, 2, NULL);
 }
 
 /* spd_solve: x = a^-1 b. Inputs b, a's Cholesky factor, a; as logdet does, the gradient goes to a. */
@@ -556,7 +570,7 @@ static const DlhOp op_spd_solve = {
 DlhNode *
 dlh_spd_solve (DlhNode *a, DlhNode *b)
 {
-    return dlh_node_new (&op_spd_solve, (DlhNode *[]){b, dlh_cholesky (a), a}, 3, NULL);
+    return dlh_node_new (&op_spd_solve, (DlhNode *[]){b, factor_for ("spd_solve", a), a}, 3, NULL);
 }
 
 const DlhOp *const dlh_ops_linalg[] = {
