@@ -104,7 +104,7 @@ add_sum (DlhEwProgram *program, DlhShape domain, const DlhEwSum *sum, DlhDType i
         s.steps[i] = kept ? step : 0;
         step *= kept ? s.dims[i] : 1;
     }
-    s.sum = loops->sum[in - 1];
+    s.sum_rows = loops->sum_rows[in - 1];
     s.add_rows = loops->add_rows[in - 1];
     program->sums[program->n_sums++] = s;
 }
@@ -409,6 +409,24 @@ cut (Build *b, const DlhEwSum *sums)
     }
 }
 
+// A repeated row that starts every block in the same way is expanded once a run.
+static void
+find_constant_rows (DlhEwProgram *program)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < program->n_expand; i++) {
+        EwExpand e = program->expand[i];
+
+        if (e.rank == 2 && e.strides[0] == 0 && e.strides[1] == 1 && program->kind != EW_COLUMNS &&
+            program->block % (gsize) e.dims[1] == 0 && program->chunk % (gsize) e.dims[1] == 0)
+            program->once[program->n_once++] = e;
+        else
+            program->expand[n++] = e;
+    }
+    program->n_expand = n;
+}
+
 /* Memory: constants, then for each state its buffers and accumulators, then those of all chunks. */
 
 static gsize
@@ -540,9 +558,10 @@ dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, 
     for (guint i = 0; i < n_sums; i++)
         add_sum (program, domain, &sums[i], b.dtype[sums[i].reg]);
     copy_instructions (&b, instructions, n_instructions);
+    cut (&b, sums);
+    find_constant_rows (program);
     choose_stores (&b);
     give_buffers (&b);
-    cut (&b, sums);
     make_states (&b);
     return program;
 }

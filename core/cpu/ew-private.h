@@ -14,8 +14,8 @@ typedef struct {
     char *base; /* of this run */
 } EwFull;
 
-/* An operand that is expanded into a buffer: once a run (rank 0), or block by block. The axes are those
- * of the domain with equal neighbours joined; rank >= 1 and the last stride is 0 or not. */
+/* An operand that is expanded into a buffer: once a run (one number, or a row of which a block has a whole
+ * number), or block by block. The axes are those of the domain, joined where that changes nothing. */
 typedef struct {
     guint16 reg, slot;
     guint size, rank;
@@ -51,7 +51,7 @@ typedef struct {
     gint64 steps[DLH_MAX_RANK]; /* in the result, 0 for reduced axes */
     gsize n_out, window;        /* results in all; a chunk's */
     gsize at;                   /* of the window in the accumulators */
-    double (*sum) (const void *x, gsize n);
+    void (*sum_rows) (double *acc, const void *x, gsize n_rows, gsize n_columns);
     void (*add_rows) (double *acc, const void *x, gsize n_rows, gsize n_columns);
     void *base;
 } EwSum;

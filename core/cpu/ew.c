@@ -96,7 +96,8 @@ result_of_row (const EwSum *s, gsize row)
     return offset;
 }
 
-// Adds the block's elements to the accumulators, of which @acc is the one of result @first.
+// Adds the block's elements to the accumulators, of which @acc is the one of result @first. Rows go
+// together while they have the same results (kept last axis) or results in a row (reduced).
 static void
 add_block (const EwSum *s, double *acc, gsize first, const char *x, gsize start, gsize n)
 {
@@ -107,17 +108,15 @@ add_block (const EwSum *s, double *acc, gsize first, const char *x, gsize start,
         gsize m = MIN (length - column, n), rows = 1;
         double *to = acc + (result_of_row (s, row) - first);
 
-        if (!s->last_kept) {
-            *to += s->sum (x, m);
-        } else {
-            // Rows with the same results go together.
-            if (column == 0 && m == length && s->rank > 1) {
-                gsize left = (gsize) s->dims[s->rank - 2] - row % (gsize) s->dims[s->rank - 2];
+        if (m == length && s->rank > 1) {
+            gsize axis = (gsize) s->dims[s->rank - 2];
 
-                rows = MIN (n / length, left);
-            }
-            s->add_rows (to + column, x, rows, m);
+            rows = MIN (n / length, axis - row % axis);
         }
+        if (s->last_kept)
+            s->add_rows (to + column, x, rows, m);
+        else
+            s->sum_rows (to, x, rows, m);
         n -= m * rows;
         x += m * rows * size;
         row += rows;
@@ -251,12 +250,15 @@ run_chunks (gsize begin, gsize end, guint thread, gpointer data)
 {
     DlhEwProgram *program = data;
     EwState *state = &program->states[thread];
+    gsize n = MIN (program->block, program->count);
 
     for (guint i = 0; i < program->n_once; i++) {
         const EwExpand *e = &program->once[i];
 
-        program->fill[ew_fill_index (e->size)](state->scratch[e->reg], e->base,
-                                               MIN (program->block, program->count));
+        if (e->rank == 1)
+            program->fill[ew_fill_index (e->size)](state->scratch[e->reg], e->base, n);
+        else
+            expand_row (state->scratch[e->reg], e->base, (gsize) e->dims[1], 0, n, e->size);
     }
     for (gsize chunk = begin; chunk < end; chunk++) {
         if (program->kind == EW_COLUMNS)

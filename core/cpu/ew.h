@@ -4,9 +4,10 @@
  *
  * A program works on a domain, the shape of the chain. Each block of DLH_EW_BLOCK consecutive
  * elements of the flattened domain: loads bring operands into registers (a full operand is used where
- * it lies, a broadcast one is expanded), instructions run, stores and sums take results out. Blocks
- * start at multiples of DLH_EW_BLOCK whatever the number of threads, and sums are combined in a fixed
- * order, so results do not depend on threads.
+ * it lies, a broadcast one is expanded), instructions run, stores and sums take results out. The cuts
+ * depend on the program alone and sums are combined in a fixed order, so results do not depend on
+ * threads. A loop gives an element the same value wherever it stands in a block, so stored results do
+ * not depend on the cuts either: fused or not, they are the same.
  *
  * Every register is written once: by one load, constant or instruction. (Which registers share a
  * buffer is found out by dlh_ew_program_new().)

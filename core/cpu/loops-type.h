@@ -94,50 +94,131 @@ LOOP (ew_scale_scale, 2, 2, TYPE, TYPE, x0 * p0 + x1 * p1)
 #undef EW_FLOAT
 #undef EW_TEST
 
-/* Sums: eight partial sums, so that the order is the same for every instruction set. */
+/* Sums in double, in an order that is the same for every instruction set: four vectors of eight
+ * partial sums for floats. */
+
+#if IS_FLOAT
+typedef TYPE FN (vector8) __attribute__ ((vector_size (8 * sizeof (TYPE)), aligned (sizeof (TYPE)),
+                                          may_alias));
+#define LOAD8(x) __builtin_convertvector (*(const FN (vector8) *) (x), Double8)
 
 static double
 FN (ew_sum) (const void *x_, gsize n)
 {
     const TYPE *x = x_;
-    double s[16] = {0}, total = 0;
-    gsize i = 0;
+    const gsize whole = n & ~(gsize) 31;
+    Double8 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
 
-    for (; i + 16 <= n; i += 16)
-        for (guint k = 0; k < 16; k++)
-            s[k] += (double) x[i + k];
-    for (; i < n; i++)
-        s[i % 16] += (double) x[i];
-    for (guint k = 0; k < 8; k++)
-        s[k] += s[k + 8];
-    for (guint k = 0; k < 4; k++)
-        s[k] += s[k + 4];
-    total = (s[0] + s[2]) + (s[1] + s[3]);
-    return total;
+    for (gsize i = 0; i < whole; i += 32) {
+        s0 += LOAD8 (x + i);
+        s1 += LOAD8 (x + i + 8);
+        s2 += LOAD8 (x + i + 16);
+        s3 += LOAD8 (x + i + 24);
+    }
+    if (n > whole) {
+        TYPE rest[32] = {0};
+
+        memcpy (rest, x + whole, (n - whole) * sizeof *x);
+        s0 += LOAD8 (rest);
+        s1 += LOAD8 (rest + 8);
+        s2 += LOAD8 (rest + 16);
+        s3 += LOAD8 (rest + 24);
+    }
+    s0 = (s0 + s2) + (s1 + s3);
+    return ((s0[0] + s0[4]) + (s0[2] + s0[6])) + ((s0[1] + s0[5]) + (s0[3] + s0[7]));
 }
 
+// Columns stay in registers while the rows pass: 32, then 8, then one at a time.
 static void
 FN (ew_add_rows) (double *acc, const void *x_, gsize n_rows, gsize n_columns)
 {
     const TYPE *x = x_;
     gsize j = 0;
 
-    // Eight columns at a time stay in registers while the rows pass.
-    for (; j + 8 <= n_columns; j += 8) {
-        double s[8];
+    for (; j + 32 <= n_columns; j += 32) {
+        Double8 *to = (Double8 *) (acc + j), s0 = to[0], s1 = to[1], s2 = to[2], s3 = to[3];
 
-        memcpy (s, acc + j, sizeof s);
-        for (gsize i = 0; i < n_rows; i++)
-            for (guint k = 0; k < 8; k++)
-                s[k] += (double) x[i * n_columns + j + k];
-        memcpy (acc + j, s, sizeof s);
+        for (gsize i = 0; i < n_rows; i++) {
+            const TYPE *row = x + i * n_columns + j;
+
+            s0 += LOAD8 (row);
+            s1 += LOAD8 (row + 8);
+            s2 += LOAD8 (row + 16);
+            s3 += LOAD8 (row + 24);
+        }
+        to[0] = s0, to[1] = s1, to[2] = s2, to[3] = s3;
+    }
+    for (; j + 8 <= n_columns; j += 8) {
+        Double8 *to = (Double8 *) (acc + j), s0 = {0}, s1 = {0};
+        gsize i = 0;
+
+        for (; i + 2 <= n_rows; i += 2) {
+            s0 += LOAD8 (x + i * n_columns + j);
+            s1 += LOAD8 (x + (i + 1) * n_columns + j);
+        }
+        if (i < n_rows)
+            s0 += LOAD8 (x + i * n_columns + j);
+        *to += s0 + s1;
     }
     for (; j < n_columns; j++) {
-        double s = acc[j];
+        double s[4] = {0};
+        gsize i = 0;
 
-        for (gsize i = 0; i < n_rows; i++)
-            s += (double) x[i * n_columns + j];
-        acc[j] = s;
+        for (; i + 4 <= n_rows; i += 4)
+            for (guint k = 0; k < 4; k++)
+                s[k] += (double) x[(i + k) * n_columns + j];
+        for (; i < n_rows; i++)
+            s[0] += (double) x[i * n_columns + j];
+        acc[j] += (s[0] + s[2]) + (s[1] + s[3]);
+    }
+}
+#undef LOAD8
+
+#else
+
+static double
+FN (ew_sum) (const void *x_, gsize n)
+{
+    const TYPE *x = x_;
+    double s = 0;
+
+    for (gsize i = 0; i < n; i++)
+        s += (double) x[i];
+    return s;
+}
+
+static void
+FN (ew_add_rows) (double *acc, const void *x_, gsize n_rows, gsize n_columns)
+{
+    const TYPE *x = x_;
+
+    for (gsize i = 0; i < n_rows; i++)
+        for (gsize j = 0; j < n_columns; j++)
+            acc[j] += (double) x[i * n_columns + j];
+}
+#endif
+
+// Short rows in turn, without a call for each.
+static void
+FN (ew_sum_rows) (double *acc, const void *x_, gsize n_rows, gsize n_columns)
+{
+    const TYPE *x = x_;
+
+    for (gsize i = 0; i < n_rows; i++, x += n_columns) {
+        double s0 = 0, s1 = 0;
+        gsize j = 0;
+
+        if (n_columns >= 24) {
+            acc[i] += FN (ew_sum) (x, n_columns);
+            continue;
+        }
+        for (; j + 2 <= n_columns; j += 2) {
+            s0 += (double) x[j];
+            s1 += (double) x[j + 1];
+        }
+        if (j < n_columns)
+            s0 += (double) x[j];
+        acc[i] += s0 + s1;
     }
 }
 

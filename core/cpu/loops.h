@@ -41,6 +41,8 @@ typedef struct {
     DlhLoop pair[DLH_EW_N_PAIRS][2];
     /* Sum of @n elements. */
     double (*sum[DLH_N_DTYPES]) (const void *x, gsize n);
+    /* acc[i] += sum over j of x[i * n_columns + j]. */
+    void (*sum_rows[DLH_N_DTYPES]) (double *acc, const void *x, gsize n_rows, gsize n_columns);
     /* acc[j] += sum over i of x[i * n_columns + j]. */
     void (*add_rows[DLH_N_DTYPES]) (double *acc, const void *x, gsize n_rows, gsize n_columns);
     /* y = the value at @x, @n times; by element size 1, 4, 8. */
