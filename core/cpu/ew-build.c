@@ -12,6 +12,8 @@
 // Sums: elements of a chunk, at least, and chunks, at most.
 #define SUM_CHUNK 16384
 #define SUM_CHUNKS 64
+// Operands of more bytes are not in the second-level cache.
+#define AHEAD_BYTES (1 << 20)
 // Buffers lie 128 bytes further apart than their size: else they would fall into the same cache sets.
 #define BUFFER_GAP 128
 
@@ -120,15 +122,21 @@ is_loop (const DlhEwInstruction *in, DlhEwId id)
     return in->loop && (in->loop == loops[0] || in->loop == loops[1]);
 }
 
+// The instruction that makes @reg, if it is still there and nobody else reads it.
 static DlhEwInstruction *
-product_read_once (Build *b, guint16 reg)
+made_for (Build *b, guint16 reg)
 {
     int at = reg == EW_NO_REGISTER ? -1 : b->written[reg];
-    DlhEwInstruction *in = at < 0 ? NULL : &b->program->instructions[at];
 
-    return in && b->n_reads[reg] == 1 && (is_loop (in, DLH_EW_mul) || is_loop (in, DLH_EW_scale))
-               ? in
-               : NULL;
+    return at >= 0 && b->n_reads[reg] == 1 ? &b->program->instructions[at] : NULL;
+}
+
+static DlhEwInstruction *
+product_made_for (Build *b, guint16 reg)
+{
+    DlhEwInstruction *in = made_for (b, reg);
+
+    return in && (is_loop (in, DLH_EW_mul) || is_loop (in, DLH_EW_scale)) ? in : NULL;
 }
 
 static void
@@ -143,16 +151,35 @@ set_pair (DlhEwInstruction *in, DlhEwPair pair, const DlhEwInstruction *product,
     in->p[0] = product->p[0];
 }
 
+// x0 * x1 + p0 and x0 * x1 / x2.
+static void
+merge_product (Build *b, DlhEwInstruction *in)
+{
+    DlhEwInstruction *product = made_for (b, in->x[0]);
+    gboolean offset = is_loop (in, DLH_EW_offset);
+
+    if (!product || !is_loop (product, DLH_EW_mul) || !(offset || is_loop (in, DLH_EW_div)))
+        return;
+    in->loop = dlh_loops ()->pair[offset ? DLH_EW_MUL_OFFSET : DLH_EW_MUL_DIV]
+                                 [in->dtype == DLH_F64];
+    in->x[2] = offset ? EW_NO_REGISTER : in->x[1];
+    in->x[0] = product->x[0];
+    in->x[1] = product->x[1];
+    product->loop = NULL;
+}
+
 static void
 merge_pair (Build *b, DlhEwInstruction *in)
 {
     gboolean add = is_loop (in, DLH_EW_add);
     DlhEwInstruction *first, *second;
 
-    if (!add && !is_loop (in, DLH_EW_sub))
+    if (!add && !is_loop (in, DLH_EW_sub)) {
+        merge_product (b, in);
         return;
-    first = product_read_once (b, in->x[0]);
-    second = product_read_once (b, in->x[1]);
+    }
+    first = product_made_for (b, in->x[0]);
+    second = product_made_for (b, in->x[1]);
     if (add && first && second && is_loop (first, DLH_EW_scale) && is_loop (second, DLH_EW_scale)) {
         in->loop = dlh_loops ()->pair[DLH_EW_SCALE_SCALE][in->dtype == DLH_F64];
         in->x[0] = first->x[0];
@@ -409,6 +436,49 @@ cut (Build *b, const DlhEwSum *sums)
     }
 }
 
+// Roughly, in units of an addition.
+static guint
+time_of (const DlhEwInstruction *in)
+{
+    static const guint8 ids[] = {
+#define EW_FLOAT 3
+#define EW_NUMBER 1
+#define EW_ANY 1
+#define EW_COMPARE 1
+#define EW_TEST 1
+#define EW_CHOICE 1
+#define EW_CAST 1
+#define EW(name, arity, n_params, types, body) EW_##types,
+#include "graph/elementwise.list"
+#undef EW
+    };
+
+    for (guint id = 0; id < DLH_EW_N; id++)
+        if (is_loop (in, id))
+            return ids[id];
+    return in->loop == dlh_loops ()->pair[DLH_EW_MUL_DIV][in->dtype == DLH_F64] ? 3 : 1;
+}
+
+// Operands larger than the second-level cache are fetched ahead, evenly in time.
+static void
+plan_ahead (DlhEwProgram *program)
+{
+    gsize lines = 0, time = 0, done = 0, passed = 0;
+
+    for (guint i = 0; i < program->n_full; i++)
+        lines += program->full[i].size * DLH_EW_BLOCK / 64;
+    if (lines * program->count < AHEAD_BYTES / 64 * DLH_EW_BLOCK || program->kind == EW_COLUMNS)
+        return;
+    program->lines_ahead = g_new0 (guint, program->n_instructions);
+    for (guint i = 0; i < program->n_instructions; i++)
+        time += time_of (&program->instructions[i]);
+    for (guint i = 0; i < program->n_instructions; i++) {
+        passed += time_of (&program->instructions[i]);
+        program->lines_ahead[i] = (guint) (lines * passed / time - done);
+        done += program->lines_ahead[i];
+    }
+}
+
 // A repeated row that starts every block in the same way is expanded once a run.
 static void
 find_constant_rows (DlhEwProgram *program)
@@ -560,6 +630,7 @@ dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, 
     copy_instructions (&b, instructions, n_instructions);
     cut (&b, sums);
     find_constant_rows (program);
+    plan_ahead (program);
     choose_stores (&b);
     give_buffers (&b);
     make_states (&b);
@@ -577,6 +648,7 @@ dlh_ew_program_free (DlhEwProgram *program)
     g_free (program->once);
     g_free (program->expand);
     g_free (program->instructions);
+    g_free (program->lines_ahead);
     g_free (program->stores);
     g_free (program->sums);
     g_free (program);

@@ -65,6 +65,7 @@ typedef struct {
 struct _DlhEwProgram {
     gsize count, block, chunk, n_chunks, grain;
     gsize columns; /* of EW_COLUMNS */
+    guint *lines_ahead; /* cache lines fetched ahead at each instruction; NULL for what fits a cache */
     guint n_registers;
     EwFull *full;
     EwExpand *once, *expand;

@@ -148,6 +148,59 @@ put (const EwSum *s, gsize i, double value)
 
 /* Blocks and chunks. */
 
+// Where the operands of a coming block are; they are asked for a few lines at a time, between
+// instructions, for as many lines at once would hold up the loads of the present block.
+typedef struct {
+    const EwFull *array, *end;
+    gsize start;
+    const char *at;
+    gsize left; // lines
+} Ahead;
+
+static inline void
+next_array (Ahead *ahead)
+{
+    if (ahead->array == ahead->end)
+        return;
+    ahead->at = ahead->array->base + ahead->start * ahead->array->size;
+    ahead->left = DLH_EW_BLOCK * ahead->array->size / 64;
+    ahead->array++;
+}
+
+static inline void
+fetch (Ahead *ahead, gsize lines)
+{
+    while (lines) {
+        gsize n = MIN (lines, ahead->left);
+
+        for (gsize i = 0; i < n; i++)
+            __builtin_prefetch (ahead->at + 64 * i, 0, 2);
+        ahead->at += 64 * n;
+        ahead->left -= n;
+        lines -= n;
+        if (ahead->left == 0) {
+            if (ahead->array == ahead->end)
+                return;
+            next_array (ahead);
+        }
+    }
+}
+
+// For operands that come from memory: two blocks ahead into the second-level cache.
+static void
+run_instructions_ahead (const DlhEwProgram *program, void **reg, gsize start, gsize n)
+{
+    Ahead ahead = {program->full, program->full + program->n_full, start + 2 * DLH_EW_BLOCK, NULL, 0};
+
+    next_array (&ahead);
+    for (guint i = 0; i < program->n_instructions; i++) {
+        const DlhEwInstruction *in = &program->instructions[i];
+
+        fetch (&ahead, program->lines_ahead[i]);
+        in->loop (reg[in->y], reg[in->x[0]], reg[in->x[1]], reg[in->x[2]], n, in->p);
+    }
+}
+
 static void
 run_block (const DlhEwProgram *program, EwState *state, gsize start, gsize n)
 {
@@ -165,6 +218,10 @@ run_block (const DlhEwProgram *program, EwState *state, gsize start, gsize n)
 
         if (s->direct)
             reg[s->reg] = s->delayed ? state->scratch[s->reg] : s->base + start * s->size;
+    }
+    if (program->lines_ahead && start + 3 * DLH_EW_BLOCK <= program->count) {
+        run_instructions_ahead (program, reg, start, n);
+        return;
     }
     for (guint i = 0; i < program->n_instructions; i++) {
         const DlhEwInstruction *in = &program->instructions[i];

@@ -83,6 +83,8 @@ LOOP (ew_scale_add, 2, 1, TYPE, TYPE, x0 * p0 + x1)
 LOOP (ew_scale_sub, 2, 1, TYPE, TYPE, x0 * p0 - x1)
 LOOP (ew_sub_scale, 2, 1, TYPE, TYPE, x1 - x0 * p0)
 LOOP (ew_scale_scale, 2, 2, TYPE, TYPE, x0 * p0 + x1 * p1)
+LOOP (ew_mul_offset, 2, 1, TYPE, TYPE, x0 * x1 + p0)
+LOOP (ew_mul_div, 3, 0, TYPE, TYPE, x0 * x1 / x2)
 #endif
 
 #undef EW

@@ -207,6 +207,8 @@ const DlhLoops TABLE (LEVEL) = {
         [DLH_EW_SCALE_SUB] = PAIR (scale_sub),
         [DLH_EW_SUB_SCALE] = PAIR (sub_scale),
         [DLH_EW_SCALE_SCALE] = PAIR (scale_scale),
+        [DLH_EW_MUL_OFFSET] = PAIR (mul_offset),
+        [DLH_EW_MUL_DIV] = PAIR (mul_div),
     },
     .sum = {ew_sum_f32, ew_sum_f64, ew_sum_i32, ew_sum_i64, ew_sum_bool},
     .sum_rows = {ew_sum_rows_f32, ew_sum_rows_f64, ew_sum_rows_i32, ew_sum_rows_i64,

@@ -25,6 +25,8 @@ typedef enum {
     DLH_EW_SCALE_SUB,   /* x0 * p0 - x1 */
     DLH_EW_SUB_SCALE,   /* x1 - x0 * p0 */
     DLH_EW_SCALE_SCALE, /* x0 * p0 + x1 * p1 */
+    DLH_EW_MUL_OFFSET,  /* x0 * x1 + p0 */
+    DLH_EW_MUL_DIV,     /* x0 * x1 / x2 */
     DLH_EW_N_PAIRS,
 } DlhEwPair;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Element-wise arithmetic, and the rules that all element-wise ops share. Formulas are in
- * elementwise.list; functions of one operand, activations and comparisons have files of their own. Makers simplify only what is exact: x * 1, x + 0, x / 1, a cast to the same type, a
- * scale of a scale, two negations, and powers that are a cheaper op. */
+ * elementwise.list; functions of one operand, activations and comparisons have files of their own.
+ *
+ * Makers simplify only what is exact: x * 1, x + 0, x / 1, a cast to the same type, a scale of a
+ * scale, negations, and powers that are a cheaper op. */
 #include <math.h>
 
 #include "graph/elementwise-private.h"
@@ -180,6 +182,13 @@ is_number (const DlhNode *x, const DlhNode *other, double *value)
            join_shapes (&joint, x->shape) && dlh_shape_equal (joint, other->shape);
 }
 
+// a + (-b) is a - b, to the bit.
+static gboolean
+is_negated (const DlhNode *x)
+{
+    return !dlh_node_failed (x) && x->op == &dlh_op_neg;
+}
+
 /* Two operands. */
 
 static void
@@ -208,6 +217,10 @@ dlh_add (DlhNode *a, DlhNode *b)
         return dlh_offset (a, c);
     if (is_number (a, b, &c))
         return dlh_offset (b, c);
+    if (is_negated (b))
+        return dlh_sub (a, b->inputs[0]);
+    if (is_negated (a))
+        return dlh_sub (b, a->inputs[0]);
     return dlh_elementwise_2 (&dlh_op_add, NULL, a, b);
 }
 
@@ -237,6 +250,8 @@ dlh_sub (DlhNode *a, DlhNode *b)
         return dlh_offset (a, -c);
     if (is_number (a, b, &c) && c == 0)
         return dlh_neg (b);
+    if (is_negated (b))
+        return dlh_add (a, b->inputs[0]);
     return dlh_elementwise_2 (&dlh_op_sub, NULL, a, b);
 }
 
