@@ -10,6 +10,9 @@ G_BEGIN_DECLS
 /** dlh_file_read: the whole regular file, inflated when it is gzip; DLH_ERROR_DATA when it is more
  * than @max_bytes. Returns: (transfer full). */
 DLH_EXPORT GBytes *dlh_file_read (const char *path, gsize max_bytes, GError **error);
+/** dlh_file_locate: Returns: (transfer full): the path of @name in @dir, or of @name.gz where only
+ * that exists. */
+DLH_EXPORT char *dlh_file_locate (const char *dir, const char *name);
 /** dlh_file_write: all of it or nothing: temporary sibling, fsync, rename, fsync of the directory.
  * A symbolic link at @path is replaced; a directory, pipe or device is refused. */
 DLH_EXPORT gboolean dlh_file_write (const char *path, gconstpointer data, gsize n, GError **error);

@@ -322,6 +322,17 @@ dlh_file_read (const char *path, gsize max_bytes, GError **error)
     return g_bytes_new_with_free_func (data, buffer.n, g_free, data);
 }
 
+char *
+dlh_file_locate (const char *dir, const char *name)
+{
+    g_autofree char *plain = g_build_filename (dir, name, NULL);
+    g_autofree char *packed = g_strconcat (plain, ".gz", NULL);
+
+    if (!g_file_test (plain, G_FILE_TEST_EXISTS) && g_file_test (packed, G_FILE_TEST_EXISTS))
+        return g_steal_pointer (&packed);
+    return g_steal_pointer (&plain);
+}
+
 /* A file on its way to its place. */
 typedef struct {
     const char *path;

@@ -114,13 +114,8 @@ read_member (const char *dir, const char *prefix, const char *what, DlhDType dty
              char **path, GError **error)
 {
     g_autofree char *name = g_strdup_printf ("%s-%s-ubyte", prefix, what);
-    g_autofree char *plain = g_build_filename (dir, name, NULL);
 
-    *path = g_strconcat (plain, ".gz", NULL);
-    if (g_file_test (plain, G_FILE_TEST_EXISTS) || !g_file_test (*path, G_FILE_TEST_EXISTS)) {
-        g_free (*path);
-        *path = g_steal_pointer (&plain);
-    }
+    *path = dlh_file_locate (dir, name);
     return dlh_idx_read (*path, dtype, scale, error);
 }
 
