@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* CIFAR-10 in its binary format: records of one label byte and 3072 pixels (planes R, G, B of 32 x 32,
- * row by row). Inputs (n, 3, 32, 32).
+/* CIFAR-10 in its binary format: records of one label byte and 3072 pixels (planes R, G, B of
+ * 32 x 32, row by row). Inputs (n, 3, 32, 32).
  *
  * Training: data_batch_1.bin to data_batch_5.bin, those which exist. Test: test_batch.bin, or else
  * test_first1000.bin. Validation: train_last1000.bin where data_batch_5.bin, which holds the same

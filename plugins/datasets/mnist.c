@@ -34,8 +34,8 @@ mnist_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error
 
     if (!g_file_test (opt->dir, G_FILE_TEST_IS_DIR)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                     "mnist: no directory '%s': give that of the four idx files with dir=; they are "
-                     "published as train-images-idx3-ubyte.gz and so on",
+                     "mnist: no directory '%s': give that of the four idx files "
+                     "(train-images-idx3-ubyte.gz and so on) with dir=",
                      opt->dir);
         return FALSE;
     }

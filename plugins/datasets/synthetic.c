@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Data made on the spot, the same for the same options on every machine: for tests, examples and
- * timing. Kinds:
+/* Data made on the spot, the same for the same options: for tests, examples and timing. Kinds:
  *
  *   blobs       Gaussian clouds around random centres: inputs (n, dims), a class each
  *   spiral      arms in the plane, one a class: inputs (n, 2)
@@ -216,6 +215,30 @@ synthetic_make_split (DlhData *data, DlhSplit split, DlhDType dtype, const Kind 
     return dlh_data_set_split (data, split, x, y, error);
 }
 
+// The draws take 8 bytes an element beside the data, and must not exhaust memory unasked.
+static gboolean
+synthetic_check_size (const Kind *kind, const SyntheticOptions *opt, gint64 n, GError **error)
+{
+    DlhShape shape = synthetic_shape (kind, opt, n);
+    double elements = 1, centres = (double) opt->classes * (double) opt->dims;
+
+    for (guint i = 0; i < shape.rank; i++)
+        elements *= (double) shape.dims[i];
+    if (elements > 1e9 || (kind->make == synthetic_blobs && centres > 1e9)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "%g numbers are asked for, 1e9 is the limit", MAX (elements, centres));
+        return FALSE;
+    }
+    if (kind->make == synthetic_sequence && n < opt->lanes) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "'n', 'valid' or 'test' is %" G_GINT64_FORMAT
+                     ", kind=sequence needs a row for each of %" G_GINT64_FORMAT " lanes",
+                     n, opt->lanes);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 synthetic_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error)
 {
@@ -231,8 +254,9 @@ synthetic_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **e
         dlh_data_set_stream (data, opt->lanes);
     }
     for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
-        if (counts[i] > 0 && !synthetic_make_split (data, DLH_SPLIT_TRAIN + i, dtype, kind,
-                                                    counts[i], opt, error)) {
+        if (counts[i] > 0 && (!synthetic_check_size (kind, opt, counts[i], error) ||
+                              !synthetic_make_split (data, DLH_SPLIT_TRAIN + i, dtype, kind,
+                                                     counts[i], opt, error))) {
             g_prefix_error (error, "synthetic: ");
             return FALSE;
         }

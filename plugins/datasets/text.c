@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Running text for language models, by words or characters, one sentence a line, as the Penn Treebank
- * in Mikolov's form. Inputs and targets are i64 (n, T); a target is the token that follows. The text is
- * cut into lanes that are read side by side: row i * lanes + b continues row (i - 1) * lanes + b, and
- * what does not fill a last row in every lane is left out.
+/* Running text for language models, by words or characters, one sentence a line, as the Penn
+ * Treebank in Mikolov's form. Inputs and targets are i64 (n, T); a target is the token after.
+ * The text is cut into lanes that are read side by side: row i * lanes + b continues row
+ * (i - 1) * lanes + b, and what does not fill a last row in every lane is left out.
  *
- * The vocabulary is that of the training text, in the order of its bytes. Level char takes the blanks
- * off both ends of a line and writes a blank as '_' (the rule behind ptb.char.*). */
+ * The vocabulary is that of the training text, in the order of its bytes. Level char takes the
+ * blanks off both ends of a line and writes a blank as '_' (the rule behind ptb.char.*). */
 #include <string.h>
 #include <dlhost/dlhost.h>
 

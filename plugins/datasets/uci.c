@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A regression table with fixed splits, as the UCI sets of the Bayesian deep-learning papers: data.txt
- * (all rows), features.txt and target.txt (column numbers), train_<k>.txt and test_<k>.txt (row
- * numbers); each may be gzip. Inputs (n, features), targets (n, 1), both standardised with the mean and
- * the deviation (population form, 0 counts as 1) of the training rows. */
+/* A regression table with fixed splits, as the UCI sets of the Bayesian deep-learning papers:
+ * data.txt (all rows), features.txt and target.txt (column numbers), train_<k>.txt and test_<k>.txt
+ * (row numbers); each may be gzip. Inputs (n, features), targets (n, 1), both standardised with the
+ * mean and the deviation (population form, 0 counts as 1) of the training rows. */
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
