@@ -318,7 +318,8 @@ prepare (Train *t, GError **error)
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "train: the data set has no training examples");
         return FALSE;
     }
-    t->batch = MIN (opt->batch, t->n);
+    // A running text is read in as many places at once as the data set says.
+    t->batch = dlh_data_is_stream (t->data) ? dlh_data_lanes (t->data) : MIN (opt->batch, t->n);
     t->steps_per_epoch = (t->n + t->batch - 1) / t->batch;
     t->total = opt->steps ? opt->steps : opt->epochs * t->steps_per_epoch;
     t->order = g_new (gint64, t->n);

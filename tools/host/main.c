@@ -259,11 +259,14 @@ run_command (Arguments *a, DlhRegistry *registry, GError **error)
         if (a->words->len > 1 && !(kind = dlh_plugin_kind_from_name (a->words->pdata[1])))
             return usage ("list takes a kind of plugin: optimizer, model, dataset, task, sampler, "
                           "environment, backend or comm");
-        return inspect_list (registry, kind);
+        inspect_list (registry, kind);
+        return EXIT_SUCCESS;
     }
-    if (strcmp (command, "inspect") == 0)
-        return a->words->len == 2 ? inspect_plugin (registry, a->words->pdata[1], a->json, error)
-                                  : usage ("inspect takes one plugin");
+    if (strcmp (command, "inspect") == 0) {
+        if (a->words->len != 2)
+            return usage ("inspect takes one plugin");
+        return inspect_plugin (registry, a->words->pdata[1], a->json, error) ? EXIT_SUCCESS : -1;
+    }
     if (strcmp (command, "resume") == 0)
         return resume (a, registry, error);
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "unknown command '%s'; see dlhost --help",
