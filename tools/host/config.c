@@ -274,87 +274,59 @@ config_read (Config *config, const char *path, GError **error)
     return TRUE;
 }
 
-static void
-add_list (JsonBuilder *b, const char *text, gboolean whole)
-{
-    g_autofree char *inner = g_strndup (text + 1, strlen (text) - 2);
-    g_auto (GStrv) items = g_strsplit (inner, ",", -1);
+/* Writing. json-glib 1.6 writes 1e-08 as "1e-08.0", which no parser takes: numbers are written here, as
+ * they would be typed. */
 
-    json_builder_begin_array (b);
-    for (guint i = 0; items[i] && *items[i]; i++)
-        if (whole)
-            json_builder_add_int_value (b, g_ascii_strtoll (items[i], NULL, 10));
-        else
-            json_builder_add_double_value (b, g_ascii_strtod (items[i], NULL));
-    json_builder_end_array (b);
+static void
+append_string (GString *out, const char *text)
+{
+    g_autoptr (JsonNode) node = json_node_init_string (json_node_alloc (), text);
+    g_autofree char *quoted = json_to_string (node, FALSE);
+
+    g_string_append (out, quoted);
 }
 
 static void
-add_option (JsonBuilder *b, DlhOptionType type, const char *text)
+append_option (GString *out, const DlhOption *option, const char *text)
 {
-    switch (type) {
-    case DLH_OPTION_BOOL:
-        json_builder_add_boolean_value (b, strcmp (text, "true") == 0);
-        break;
-    case DLH_OPTION_INT:
-        json_builder_add_int_value (b, g_ascii_strtoll (text, NULL, 10));
-        break;
-    case DLH_OPTION_DOUBLE:
-        json_builder_add_double_value (b, g_ascii_strtod (text, NULL));
-        break;
-    case DLH_OPTION_DOUBLES:
-    case DLH_OPTION_INTS:
-        add_list (b, text, type == DLH_OPTION_INTS);
-        break;
-    default:
-        json_builder_add_string_value (b, text);
-    }
+    g_string_append_printf (out, ",\n    \"%s\": ", option->name);
+    // The text of numbers, lists and truth values is JSON already, but for those that JSON lacks.
+    if (option->type == DLH_OPTION_STRING || option->type == DLH_OPTION_CHOICE ||
+        strpbrk (text, "IiNn") == text || strstr (text, "inf"))
+        append_string (out, text);
+    else
+        g_string_append (out, text);
 }
 
 static void
-add_component (JsonBuilder *b, DlhComponent *component, const char *name)
+append_component (GString *out, DlhComponent *component, const char *name)
 {
     const DlhManifest *m = dlh_component_manifest (component);
     const DlhOption *options = dlh_component_option_table (component);
 
-    json_builder_set_member_name (b, dlh_plugin_kind_name (m->kind));
-    json_builder_begin_object (b);
-    json_builder_set_member_name (b, "plugin");
-    json_builder_add_string_value (b, name);
+    g_string_append_printf (out, "  \"%s\": {\n    \"plugin\": ", dlh_plugin_kind_name (m->kind));
+    append_string (out, name);
     for (guint i = 0; i < m->n_options; i++) {
         g_autofree char *text = dlh_component_option_text (component, i);
 
-        json_builder_set_member_name (b, options[i].name);
-        add_option (b, options[i].type, text);
+        append_option (out, &options[i], text);
     }
-    json_builder_end_object (b);
+    g_string_append (out, "\n  },\n");
 }
 
 char *
 config_to_json (const Config *config, DlhComponent *const *components)
 {
-    g_autoptr (JsonBuilder) b = json_builder_new ();
-    g_autoptr (JsonGenerator) generator = json_generator_new ();
-    g_autoptr (JsonNode) root = NULL;
-    g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, config->seed);
+    GString *out = g_string_new ("{\n");
 
-    json_builder_begin_object (b);
     for (guint kind = 1; kind <= DLH_COMM; kind++)
         if (components[kind])
-            add_component (b, components[kind], config->parts[kind].name);
-    // A seed above 2^63 does not fit JSON's integers.
-    json_builder_set_member_name (b, "seed");
-    if (config->seed > G_MAXINT64)
-        json_builder_add_string_value (b, seed);
-    else
-        json_builder_add_int_value (b, (gint64) config->seed);
-    json_builder_set_member_name (b, "threads");
-    json_builder_add_int_value (b, config->threads);
-    json_builder_set_member_name (b, "dtype");
-    json_builder_add_string_value (b, dlh_dtype_name (config->dtype));
-    json_builder_end_object (b);
-    root = json_builder_get_root (b);
-    json_generator_set_root (generator, root);
-    json_generator_set_pretty (generator, TRUE);
-    return json_generator_to_data (generator, NULL);
+            append_component (out, components[kind], config->parts[kind].name);
+    // A seed above 2^63 does not fit the integers of JSON parsers: as text.
+    g_string_append_printf (out, config->seed > G_MAXINT64 ? "  \"seed\": \"%" G_GUINT64_FORMAT "\",\n"
+                                                           : "  \"seed\": %" G_GUINT64_FORMAT ",\n",
+                            config->seed);
+    g_string_append_printf (out, "  \"threads\": %" G_GINT64_FORMAT ",\n  \"dtype\": \"%s\"\n}\n",
+                            config->threads, dlh_dtype_name (config->dtype));
+    return g_string_free (out, FALSE);
 }

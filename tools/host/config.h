@@ -30,9 +30,7 @@ gboolean config_set_part (Config *config, DlhPluginKind kind, const char *text, 
 /* A common option by name ("seed"); FALSE with DLH_ERROR_OPTION when unknown or wrong. */
 gboolean config_set (Config *config, const char *name, const char *value, GError **error);
 gboolean config_is_common (const char *name);
-/* Reads a file of config_to_json(); what is already set stays when @keep. */
+/* Adds what a file of config_to_json() says. */
 gboolean config_read (Config *config, const char *path, GError **error);
-/* The command line's say: options of @over replace those of @config. */
-void config_merge (Config *config, const Config *over, guint set_mask);
 /* The whole configuration, every parameter spelled out. */
 char *config_to_json (const Config *config, DlhComponent *const *components);
