@@ -393,10 +393,14 @@ large_sums (void)                          // "/ew/large-sums/every-cut-exact"
         DlhShape domain;
         gboolean reduced[3];
     } cases[] = {
-        {dlh_shape (60000, 3), {FALSE, TRUE}},        {dlh_shape (3, 60000), {TRUE, FALSE}},
-        {dlh_shape (200000), {TRUE}},                 {dlh_shape (3000, 70), {TRUE, FALSE}},
-        {dlh_shape (70, 3000), {FALSE, TRUE}},        {dlh_shape (40, 16, 300), {TRUE, FALSE, TRUE}},
-        {dlh_shape (9000, 2, 9), {FALSE, TRUE, FALSE}}, {dlh_shape (3, 3, 20000), {TRUE, FALSE, FALSE}},
+        {dlh_shape (60000, 3), {FALSE, TRUE}},
+        {dlh_shape (3, 60000), {TRUE, FALSE}},
+        {dlh_shape (200000), {TRUE}},
+        {dlh_shape (3000, 70), {TRUE, FALSE}},
+        {dlh_shape (70, 3000), {FALSE, TRUE}},
+        {dlh_shape (40, 16, 300), {TRUE, FALSE, TRUE}},
+        {dlh_shape (9000, 2, 9), {FALSE, TRUE, FALSE}},
+        {dlh_shape (3, 3, 20000), {TRUE, FALSE, FALSE}},
         {dlh_shape (20000, 3, 3), {FALSE, TRUE, TRUE}},
     };
     GRand *rand = g_rand_new_with_seed (6);

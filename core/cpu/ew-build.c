@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Making an element-wise program: join axes, merge pairs of instructions, give registers buffers, and
- * cut the domain into chunks that do not depend on the number of threads. */
+/* Making an element-wise program: join axes, merge pairs of instructions, give registers buffers,
+ * and cut the domain into chunks that do not depend on the number of threads. */
 #include <string.h>
 
 #include <dlhost/function.h>
@@ -14,7 +14,7 @@
 #define SUM_CHUNKS 64
 // Operands of more bytes are not in the second-level cache.
 #define AHEAD_BYTES (1 << 20)
-// Buffers lie 128 bytes further apart than their size: else they would fall into the same cache sets.
+// Buffers lie so many bytes further apart than their size: else they would share cache sets.
 #define BUFFER_GAP 128
 
 typedef struct {
@@ -33,7 +33,7 @@ typedef struct {
 
 /* Axes. */
 
-// Joins axes of @dims where @steps go on as if they were one, drops those of size 1. At least one stays.
+// Joins axes of @dims where @steps go on as if they were one, drops those of size 1; keeps one.
 static guint
 join_axes (DlhShape domain, const gint64 *steps, gint64 *dims, gint64 *joined)
 {
@@ -60,8 +60,9 @@ join_axes (DlhShape domain, const gint64 *steps, gint64 *dims, gint64 *joined)
 static void
 add_load (DlhEwProgram *program, DlhShape domain, const DlhEwLoad *load)
 {
-    EwExpand e = {.reg = load->reg, .slot = load->slot, .size = (guint) dlh_dtype_size (load->dtype)};
+    EwExpand e = {.reg = load->reg, .slot = load->slot};
 
+    e.size = (guint) dlh_dtype_size (load->dtype);
     e.rank = join_axes (domain, load->strides, e.dims, e.strides);
     if (e.rank == 1 && e.strides[0] == 1) {
         EwFull full = {load->reg, load->slot, e.size, NULL};
@@ -78,7 +79,8 @@ static void
 add_sum (DlhEwProgram *program, DlhShape domain, const DlhEwSum *sum, DlhDType in)
 {
     const DlhLoops *loops = dlh_loops ();
-    EwSum s = {.reg = sum->reg, .slot = sum->slot, .in = in, .out = sum->dtype, .scale = sum->scale};
+    EwSum s = {
+        .reg = sum->reg, .slot = sum->slot, .in = in, .out = sum->dtype, .scale = sum->scale};
     gint64 step = 1;
     guint n = 0;
 
@@ -111,8 +113,8 @@ add_sum (DlhEwProgram *program, DlhShape domain, const DlhEwSum *sum, DlhDType i
     program->sums[program->n_sums++] = s;
 }
 
-/* Pairs: a product that only a sum or a difference reads is computed in the same loop. Rounding stays
- * that of two instructions. */
+/* Pairs: a product that only a sum or a difference reads is computed in the same loop. Rounding
+ * stays that of two instructions. */
 
 static gboolean
 is_loop (const DlhEwInstruction *in, DlhEwId id)
@@ -332,8 +334,8 @@ give_buffers (Build *b)
 
 /* Chunks. */
 
-// Elements of a slice of the domain along the axes before the first that some sum reduces; 0 when a sum
-// reduces the first.
+// Elements of a slice of the domain along the axes before the first that some sum reduces; 0 when a
+// sum reduces the first.
 static gsize
 kept_slice (Build *b, const DlhEwSum *sums)
 {
@@ -400,9 +402,11 @@ cut_sums (Build *b, const DlhEwSum *sums)
     for (guint i = 0; i < program->n_sums; i++) {
         EwSum *s = &program->sums[i];
 
-        s->window = program->kind == EW_PARTIAL   ? s->n_out
-                    : program->kind == EW_COLUMNS ? program->block
-                                                  : s->n_out / (count / slice) * (program->chunk / slice);
+        s->window = s->n_out;
+        if (program->kind == EW_COLUMNS)
+            s->window = program->block;
+        else if (program->kind == EW_ROWS)
+            s->window = s->n_out / (count / slice) * (program->chunk / slice);
         s->at = program->n_acc;
         program->n_acc += s->window;
     }
@@ -549,8 +553,9 @@ make_states (Build *b)
     gsize rest_size = aligned (b->n_buffers * buffer_size + acc_size + BUFFER_GAP);
     char *at;
 
-    program->memory = g_malloc (b->n_constants * constant_size + program->n_states * (table_size + rest_size) +
-                                partial * sizeof (double) + 64);
+    program->memory =
+        g_malloc (b->n_constants * constant_size + program->n_states * (table_size + rest_size) +
+                  partial * sizeof (double) + 64);
     at = (char *) aligned ((gsize) program->memory);
     program->states = g_new0 (EwState, program->n_states);
     for (guint i = 0; i < program->n_states; i++) {

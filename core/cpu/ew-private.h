@@ -14,8 +14,8 @@ typedef struct {
     char *base; /* of this run */
 } EwFull;
 
-/* An operand that is expanded into a buffer: once a run (one number, or a row of which a block has a whole
- * number), or block by block. The axes are those of the domain, joined where that changes nothing. */
+/* An operand that is expanded into a buffer: once a run (one number, or a row of which a block has
+ * a whole number), or block by block. Axes are the domain's, joined where that changes nothing. */
 typedef struct {
     guint16 reg, slot;
     guint size, rank;
@@ -23,7 +23,7 @@ typedef struct {
     const char *base;
 } EwExpand;
 
-/* A result. Direct: its instruction writes the memory; otherwise it is copied at the end of the block. */
+/* A result. Direct: its instruction writes the memory; otherwise it is copied after the block. */
 typedef struct {
     guint16 reg, slot;
     guint size;
@@ -65,7 +65,7 @@ typedef struct {
 struct _DlhEwProgram {
     gsize count, block, chunk, n_chunks, grain;
     gsize columns; /* of EW_COLUMNS */
-    guint *lines_ahead; /* cache lines fetched ahead at each instruction; NULL for what fits a cache */
+    guint *lines_ahead; /* to fetch at each instruction; NULL when operands fit the cache */
     guint n_registers;
     EwFull *full;
     EwExpand *once, *expand;

@@ -37,7 +37,7 @@ expand_row (char *out, const char *x, gsize n_columns, gsize column, gsize n, gs
     }
 }
 
-// Elements start .. start + n - 1 of the domain; Returns: where they are, @out unless they lie together.
+// Elements start .. start + n - 1 of the domain. Returns: where they are, @out or in the operand.
 static const void *
 expand (const DlhEwProgram *program, const EwExpand *e, char *out, gsize start, gsize n)
 {
@@ -190,7 +190,9 @@ fetch (Ahead *ahead, gsize lines)
 static void
 run_instructions_ahead (const DlhEwProgram *program, void **reg, gsize start, gsize n)
 {
-    Ahead ahead = {program->full, program->full + program->n_full, start + 2 * DLH_EW_BLOCK, NULL, 0};
+    Ahead ahead = {.array = program->full,
+                   .end = program->full + program->n_full,
+                   .start = start + 2 * DLH_EW_BLOCK};
 
     next_array (&ahead);
     for (guint i = 0; i < program->n_instructions; i++) {
@@ -370,12 +372,11 @@ dlh_ew_program_run (DlhEwProgram *program, void *const *slots)
         program->sums[i].base = slots[program->sums[i].slot];
     if (program->may_delay)
         find_delays (program);
-    if (program->n_chunks == 1)
-        run_chunks (0, 1, 0, program);
+    // There are as many states as there were threads, or cores, when the program was made.
+    if (program->n_states == 1 || dlh_get_threads () > program->n_states)
+        run_chunks (0, program->n_chunks, 0, program);
     else
-        dlh_parallel_for (program->n_chunks,
-                          dlh_get_threads () <= program->n_states ? program->grain : program->n_chunks,
-                          run_chunks, program);
+        dlh_parallel_for (program->n_chunks, program->grain, run_chunks, program);
     if (program->kind == EW_PARTIAL || program->count == 0)
         add_chunks (program);
 }

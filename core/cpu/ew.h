@@ -2,12 +2,12 @@
 /* The element-wise machine: a fused chain of element-wise ops is a short program run on blocks of
  * elements that stay in the first-level cache.
  *
- * A program works on a domain, the shape of the chain. Each block of DLH_EW_BLOCK consecutive
- * elements of the flattened domain: loads bring operands into registers (a full operand is used where
- * it lies, a broadcast one is expanded), instructions run, stores and sums take results out. The cuts
- * depend on the program alone and sums are combined in a fixed order, so results do not depend on
- * threads. A loop gives an element the same value wherever it stands in a block, so stored results do
- * not depend on the cuts either: fused or not, they are the same.
+ * A program works on a domain, the shape of the chain. For each block of DLH_EW_BLOCK consecutive
+ * elements of the flattened domain, loads bring operands into registers (a full operand is used
+ * where it lies, a broadcast one is expanded), instructions run, stores and sums take results out.
+ * The cuts depend on the program alone and sums are combined in a fixed order, so results do not
+ * depend on threads. A loop gives an element the same value wherever it stands in a block, so
+ * stored results do not depend on the cuts either: fused or not, they are the same.
  *
  * Every register is written once: by one load, constant or instruction. (Which registers share a
  * buffer is found out by dlh_ew_program_new().)
@@ -44,8 +44,9 @@ typedef struct {
     double p[4];
 } DlhEwInstruction;
 
-/* Memory <- register: all of the domain, contiguous. May be the memory of a full load of elements of the
- * same size (in place) if an instruction writes the register, whether or not the operand is read later. */
+/* Memory <- register: all of the domain, contiguous. May be the memory of a full load of elements
+ * of the same size (in place) if an instruction writes the register, whether or not the operand is
+ * read later. */
 typedef struct {
     guint16 reg, slot;
     DlhDType dtype;

@@ -11,8 +11,8 @@
 #define LOOP(name, arity, n_params, type0, result, body)                                           \
     LOOP_OVER (n, , name, arity, n_params, type0, result, body)
 #define LOOP_OVER(count, attribute, name, arity, n_params, type0, result, body)                    \
-    static attribute void FN (name) (void *y_, const void *x0_, const void *x1_, const void *x2_, gsize n,  \
-                           const double *p)                                                       \
+    static attribute void FN (name) (void *y_, const void *x0_, const void *x1_, const void *x2_,  \
+                                     gsize n, const double *p)                                     \
     {                                                                                             \
         result *y = y_;                                                                           \
         const type0 *a0 = x0_;                                                                    \
@@ -30,8 +30,9 @@
     }
 
 #if IS_FLOAT
-// Vector functions and their scalar siblings differ in the last bit. Whole groups of sixteen only, the
-// last one padded: an element's value does not depend on where it stands. One is harmless to all.
+// Vector functions and their scalar siblings differ in the last bit. Whole groups of sixteen only,
+// the last one padded: an element's value does not depend on where it stands. The padding is 1, which
+// no function minds.
 #define LOOP_PADDED(name, arity, n_params, result, body)                                           \
     LOOP_OVER (n * 16, __attribute__ ((noinline)), name##_groups, arity, n_params, TYPE, result,   \
                body)                                                                               \
@@ -43,7 +44,7 @@
         const void *const x[] = {x0, x1, x2};                                                      \
         result ty[16];                                                                             \
                                                                                                    \
-        FN (name##_groups) (y, x0, x1, x2, whole / 16, p);                                              \
+        FN (name##_groups) (y, x0, x1, x2, whole / 16, p);                                         \
         if (rest == 0)                                                                             \
             return;                                                                                \
         for (guint k = 0; k < arity; k++)                                                          \

@@ -17,7 +17,7 @@
 #endif
 
 #if defined __clang__
-#define VECTOR_LOOP _Pragma ("clang loop vectorize(assume_safety)")
+#define VECTOR_LOOP _Pragma ("clang loop vectorize(assume_safety) interleave_count(1)")
 #else
 #define VECTOR_LOOP _Pragma ("GCC ivdep")
 #endif
@@ -85,6 +85,19 @@ tanh_f64 (double x)
 #define lgamma(x) (float) dlh_special_lgamma (x)
 #define polygamma(order, x) (float) dlh_special_polygamma (order, x)
 #include "cpu/loops-type.h"
+#undef exp
+#undef expm1
+#undef log
+#undef log1p
+#undef sin
+#undef cos
+#undef tanh
+#undef erf
+#undef erfc
+#undef pow
+#undef sqrt
+#undef lgamma
+#undef polygamma
 #undef TYPE
 #undef SUFFIX
 
@@ -128,7 +141,9 @@ tanh_f64 (double x)
             y[i] = convert;                                                                        \
         }                                                                                          \
     }
-#define TO_I32 x >= 2147483648.0 ? G_MAXINT32 : x <= -2147483648.0 ? G_MININT32 : (gint32) (x == x ? x : 0)
+#define TO_I32                                                                                     \
+    x >= 2147483648.0 ? G_MAXINT32                                                                 \
+                      : x <= -2147483648.0 ? G_MININT32 : (gint32) (x == x ? x : 0)
 #define TO_I64                                                                                     \
     x >= 9223372036854775808.0 ? G_MAXINT64                                                       \
                                : x <= -9223372036854775808.0 ? G_MININT64                         \

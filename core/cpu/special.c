@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lgamma, digamma and its derivatives (Abramowitz and Stegun 6.3.5, 6.3.7, 6.3.18, 6.4.6, 6.4.11). */
+/* lgamma, digamma and derivatives (Abramowitz and Stegun 6.3.5, 6.3.7, 6.3.18, 6.4.6, 6.4.11). */
 #include "cpu/special.h"
 
 #include <math.h>

@@ -4,5 +4,6 @@
 
 /* log |Gamma (x)|. */
 double dlh_special_lgamma (double x);
-/* The order-th derivative of digamma: order 0 for x that is not 0, -1, ..; others for x > 0, else NaN. */
+/* The order-th derivative of digamma: order 0 for x that is not 0, -1, ..; others for x > 0; else
+ * NaN. */
 double dlh_special_polygamma (double order, double x);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of element-wise ops share: the list as constants, rules, and makers of nodes and of
- * samples. */
+/* What the files of element-wise ops share: the list as constants, rules, and makers of nodes and
+ * of samples. */
 #pragma once
 
 #include <dlhost/arrange.h>
@@ -29,7 +29,7 @@ extern const DlhOp *const dlh_ops_elementwise[];
 gboolean dlh_infer_number (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error);
 gboolean dlh_infer_any (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error);
 
-/* A node of @op, whose inputs are broadcast to their common shape. @params is NULL where there are none. */
+/* A node of @op, whose inputs are broadcast to their common shape; @params may be NULL. */
 DlhNode *dlh_elementwise (const DlhOp *op, const double *params, DlhNode *const *inputs, guint n);
 #define dlh_elementwise_1(op, params, x) dlh_elementwise (op, params, (DlhNode *[]){x}, 1)
 #define dlh_elementwise_2(op, params, a, b) dlh_elementwise (op, params, (DlhNode *[]){a, b}, 2)

@@ -550,7 +550,8 @@ dlh_clamp (DlhNode *x, double lo, double hi)
     const double p[] = {lo, hi};
 
     if (!dlh_node_failed (x) && !(lo <= hi))
-        return dlh_graph_fail (x->graph, DLH_ERROR_OPTION, "clamp: %g to %g is not a range", lo, hi);
+        return dlh_graph_fail (x->graph, DLH_ERROR_OPTION, "clamp: %g to %g is not a range", lo,
+                               hi);
     return dlh_elementwise_1 (&dlh_op_clamp, p, x);
 }
 
