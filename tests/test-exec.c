@@ -86,7 +86,8 @@ assign_broadcast_of_itself (void)
     for (guint i = 0; i < 3; i++)
         dlh_tensor_set (dlh_variable_tensor (v), i, i + 1.0);
     // Every element reads element 2: writing in place as one goes would change it on the way.
-    outputs[0] = dlh_assign (v, dlh_mul (x, dlh_broadcast (dlh_slice (x, 0, 2, 3, 1), dlh_shape (3))));
+    outputs[0] =
+        dlh_assign (v, dlh_mul (x, dlh_broadcast (dlh_slice (x, 0, 2, 3, 1), dlh_shape (3))));
     g_assert_true (run_once (g, outputs, 1, NULL));
     test_assert_tensor (dlh_variable_tensor (v), ((double[]){3, 6, 9}), 3, 0);
 }
@@ -155,7 +156,7 @@ inputs_are_checked (void)
     g_autoptr (DlhTensor) bad = test_tensor_random (DLH_F32, dlh_shape (3, 2), 1);
     g_autoptr (DlhFunction) f = dlh_graph_compile (g, &y, 1, NULL);
 
-    (void) unused;
+    (void)unused;
     g_assert_true (dlh_function_run (f, (DlhTensor *[]){good, NULL}, 2, NULL));
     g_assert_true (dlh_function_run (f, &good, 1, NULL));
     g_assert_false (dlh_function_run (f, &bad, 1, &error));
@@ -194,7 +195,7 @@ static guint
 roll (Dice *d, guint n)
 {
     d->state = d->state * 6364136223846793005u + 1442695040888963407u;
-    return (guint) (d->state >> 33) % n;
+    return (guint)(d->state >> 33) % n;
 }
 
 // A new node from earlier ones; all are (4, 6), so that anything goes with anything.
@@ -203,7 +204,7 @@ random_node (Dice *d, DlhNode **pool, guint n)
 {
     DlhNode *a = pool[roll (d, n)], *b = pool[roll (d, n)];
     DlhShape shape = dlh_shape (4, 6);
-    int axis = (int) roll (d, 2);
+    int axis = (int)roll (d, 2);
 
     switch (roll (d, 14)) {
     case 0:
@@ -221,7 +222,8 @@ random_node (Dice *d, DlhNode **pool, guint n)
     case 6:
         return dlh_reshape (dlh_relu (dlh_reshape (a, dlh_shape (6, 4))), shape);
     case 7:
-        return dlh_concat ((DlhNode *[]){dlh_slice (a, 0, 1, 3, 1), dlh_slice (b, 0, 0, 2, 1)}, 2, 0);
+        return dlh_concat ((DlhNode *[]){dlh_slice (a, 0, 1, 3, 1), dlh_slice (b, 0, 0, 2, 1)}, 2,
+                           0);
     case 8:
         return dlh_softmax (dlh_add (a, dlh_stop_gradient (b)), axis);
     case 9:
@@ -297,12 +299,13 @@ random_graphs_agree (void)
     for (guint64 seed = 1; seed <= 400; seed++) {
         Result want, got;
 
-        if (!run_random (seed, DLH_COMPILE_NO_FUSION | DLH_COMPILE_NO_IN_PLACE | DLH_COMPILE_NO_FOLDING,
+        if (!run_random (seed,
+                         DLH_COMPILE_NO_FUSION | DLH_COMPILE_NO_IN_PLACE | DLH_COMPILE_NO_FOLDING,
                          &want))
             continue;
         n_run++;
         for (guint m = 0; m < G_N_ELEMENTS (modes); m++) {
-            const double *w = (const double *) &want, *g = (const double *) &got;
+            const double *w = (const double *)&want, *g = (const double *)&got;
 
             g_assert_true (run_random (seed, modes[m], &got));
             for (guint i = 0; i < sizeof want / sizeof *w; i++) {
@@ -310,7 +313,7 @@ random_graphs_agree (void)
                 double tolerance = 1e-9 * MAX (1, fabs (w[i]));
 
                 if (!(fabs (g[i] - w[i]) <= tolerance)) {
-                    test_fail ("seed %u mode %u value %u: got %.17g, want %.17g", (guint) seed, m, i,
+                    test_fail ("seed %u mode %u value %u: got %.17g, want %.17g", (guint)seed, m, i,
                                g[i], w[i]);
                     return;
                 }
@@ -325,7 +328,8 @@ main (int argc, char **argv)
 {
     test_init (&argc, &argv);
     g_test_add_func ("/exec/assign/swap-exchanges", assign_swap_exchanges);
-    g_test_add_func ("/exec/assign/crosswise-sees-values-before", assign_crosswise_sees_values_before);
+    g_test_add_func ("/exec/assign/crosswise-sees-values-before",
+                     assign_crosswise_sees_values_before);
     g_test_add_func ("/exec/assign/value-used-after-is-one-step", assign_value_is_used_after);
     g_test_add_func ("/exec/assign/broadcast-of-itself", assign_broadcast_of_itself);
     g_test_add_func ("/exec/assign/twice-is-refused", assign_twice_is_refused);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The program dlhost, run as a person would: what it leaves, what it says, and what a kill loses. */
+/* The program dlhost, run as a person would: what it leaves, what it says, and what a kill loses.
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +40,7 @@ command (const char *line)
     return argv;
 }
 
-static void
-run (Outcome *o, const char *format, ...) G_GNUC_PRINTF (2, 3);
+static void run (Outcome *o, const char *format, ...) G_GNUC_PRINTF (2, 3);
 
 static void
 run (Outcome *o, const char *format, ...)
@@ -55,7 +55,7 @@ run (Outcome *o, const char *format, ...)
     line = g_strdup_vprintf (format, args);
     va_end (args);
     argv = command (line);
-    g_spawn_sync (dir, (char **) argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &o->out, &o->err,
+    g_spawn_sync (dir, (char **)argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &o->out, &o->err,
                   &status, &error);
     g_assert_no_error (error);
     o->code = WIFEXITED (status) ? WEXITSTATUS (status) : -WTERMSIG (status);
@@ -82,7 +82,8 @@ assert_same_file (const char *a, const char *b, const char *name)
     g_assert_true (x && y && n == m && memcmp (x, y, n) == 0);
 }
 
-#define SMALL "--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300 --batch=32 --threads=1 "
+#define SMALL                                                                                      \
+    "--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300 --batch=32 --threads=1 "
 
 static void
 folder_is_complete (void)
@@ -146,9 +147,9 @@ interrupted (const char *line, int number, guint milliseconds, char **err)
     int status;
     FILE *sink = fopen (err_path, "we");
 
-    g_spawn_async_with_fds (dir, (char **) argv->pdata, NULL,
-                            G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, &pid,
-                            -1, -1, fileno (sink), &error);
+    g_spawn_async_with_fds (dir, (char **)argv->pdata, NULL,
+                            G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                            &pid, -1, -1, fileno (sink), &error);
     fclose (sink);
     g_assert_no_error (error);
     g_usleep (milliseconds * 1000);
@@ -162,17 +163,18 @@ interrupted (const char *line, int number, guint milliseconds, char **err)
 static void
 kill_and_resume (gconstpointer optimizer)
 {
-    g_autofree char *whole = g_strdup_printf ("whole-%s", (const char *) optimizer);
-    g_autofree char *cut = g_strdup_printf ("cut-%s", (const char *) optimizer);
+    g_autofree char *whole = g_strdup_printf ("whole-%s", (const char *)optimizer);
+    g_autofree char *cut = g_strdup_printf ("cut-%s", (const char *)optimizer);
     g_autofree char *line = NULL;
     g_auto (Outcome) o = {0};
     guint n_killed = 0;
 
     run (&o, SMALL "--optimizer=%s --steps=6000 --task.checkpoint=50 --quiet --out=%s",
-         (const char *) optimizer, whole);
+         (const char *)optimizer, whole);
     g_assert_cmpint (o.code, ==, 0);
-    line = g_strdup_printf (SMALL "--optimizer=%s --steps=6000 --task.checkpoint=50 --quiet --out=%s",
-                            (const char *) optimizer, cut);
+    line =
+        g_strdup_printf (SMALL "--optimizer=%s --steps=6000 --task.checkpoint=50 --quiet --out=%s",
+                         (const char *)optimizer, cut);
     for (guint attempt = 0; attempt < 40; attempt++) {
         g_autofree char *resume = g_strdup_printf ("resume %s --quiet", cut);
         g_autofree char *first = g_build_filename (dir, cut, "checkpoint-50.safetensors", NULL);
@@ -202,8 +204,8 @@ static void
 signal_saves (gconstpointer data)
 {
     int number = GPOINTER_TO_INT (data);
-    g_autofree char *line = g_strdup_printf (
-        SMALL "--optimizer=sgd --steps=100000000 --quiet --out=signal%d", number);
+    g_autofree char *line =
+        g_strdup_printf (SMALL "--optimizer=sgd --steps=100000000 --quiet --out=signal%d", number);
     g_autofree char *err = NULL;
     g_auto (Outcome) o = {0};
 
@@ -221,11 +223,13 @@ typedef struct {
 } Bad;
 
 static const Bad bad[] = {
-    {"unknown-option", 2, "--optimiser=sgd", "unknown option --optimiser, did you mean --optimizer?"},
+    {"unknown-option", 2, "--optimiser=sgd",
+     "unknown option --optimiser, did you mean --optimizer?"},
     {"unknown-command", 2, "lst", "unknown command 'lst'"},
     {"option-twice", 2, "--seed=1 --seed=2", "--seed is given twice"},
     {"no-value", 2, "--seed", "--seed needs a value"},
-    {"seed-too-large", 2, SMALL "--optimizer=sgd --seed=18446744073709551616", "must be a whole number"},
+    {"seed-too-large", 2, SMALL "--optimizer=sgd --seed=18446744073709551616",
+     "must be a whole number"},
     {"dtype", 2, SMALL "--optimizer=sgd --dtype=f16", "must be f32 or f64"},
     {"empty-plugin", 2, SMALL "--optimizer=", "must begin with the plugin's name"},
     {"no-equals", 2, SMALL "--optimizer=sgd,lr", "not of the form option=value"},
@@ -242,10 +246,12 @@ static const Bad bad[] = {
     {"checkpoint-missing", 4, SMALL "--optimizer=sgd --steps=1 --checkpoint=/nonexistent",
      "/nonexistent"},
     {"resume-nothing", 4, "resume /nonexistent", "/nonexistent"},
-    {"out-is-unwritable", 1, SMALL "--optimizer=sgd --steps=1 --out=/proc/nothing", "/proc/nothing"},
+    {"out-is-unwritable", 1, SMALL "--optimizer=sgd --steps=1 --out=/proc/nothing",
+     "/proc/nothing"},
     {"wrong-model", 1, "--model=convnet --optimizer=sgd --dataset=synthetic --steps=1", "pictures"},
     {"diverges", 5,
-     "--model=mlp,hidden=[64,64,64,64],init=lecun --dataset=synthetic,kind=blobs,dims=8 --threads=1 "
+     "--model=mlp,hidden=[64,64,64,64],init=lecun --dataset=synthetic,kind=blobs,dims=8 "
+     "--threads=1 "
      "--optimizer=sgd,lr=1e6 --steps=500 --out=diverged",
      "loss is not finite"},
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* K-FAC against dense linear algebra that shares nothing with it. Numbers of the checks are those of
- * section 6 of the method's sheet. */
+/* K-FAC against dense linear algebra that shares nothing with it. Numbers of the checks are those
+ * of section 6 of the method's sheet. */
 #include "test.h"
 
 typedef struct {
@@ -30,7 +30,7 @@ load (Bench *b, DlhPluginKind kind, const char *name, const char *const *setting
     DlhComponent *c;
 
     for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer) settings[i], (gpointer) settings[i + 1]);
+        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
     c = dlh_registry_load (b->registry, kind, name, table, &error);
     g_assert_no_error (error);
     return c;
@@ -113,9 +113,9 @@ solve (double *a, double *r, gsize n)
     }
 }
 
-static const char *const undamped[] = {"lr",      "1", "momentum",   "0", "damping",  "1e-24",
-                                       "kl_clip", "0", "statistics", "1", "inverses", "1",
-                                       "fisher",  "exact", NULL};
+static const char *const undamped[] = {"lr",       "1",       "momentum", "0",          "damping",
+                                       "1e-24",    "kl_clip", "0",        "statistics", "1",
+                                       "inverses", "1",       "fisher",   "exact",      NULL};
 
 /* 6.7: y ~ N(W x + b, I): one step with step size 1 lands on the least-squares solution. */
 static void
@@ -123,8 +123,10 @@ linear_gaussian_is_newton (void)
 {
     enum { B = 40, I = 4, O = 3 };
     g_auto (Bench) b = {0};
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (I),
-                          .target_shape = dlh_shape (O), .target_kind = DLH_TARGET_REAL,
+    DlhProblem problem = {.size = sizeof problem,
+                          .input_shape = dlh_shape (I),
+                          .target_shape = dlh_shape (O),
+                          .target_kind = DLH_TARGET_REAL,
                           .target_std = 1};
     const double *x, *y;
 
@@ -163,7 +165,8 @@ trace (const double *a, gsize n)
     return t;
 }
 
-// The step that 3.4 and KF1 prescribe, by one dense solve of (A + c pi I) kron (G + c / pi I), r times.
+// The step that 3.4 and KF1 prescribe, by one dense solve of (A + c pi I) kron (G + c / pi I), r
+// times.
 static void
 check_layer (Bench *b, const char *layer, double rows, double damping, double lr,
              const double *gradient_w, const double *gradient_b, const double *before_w,
@@ -174,10 +177,11 @@ check_layer (Bench *b, const char *layer, double rows, double damping, double lr
     g_autofree char *a_name = g_strdup_printf ("kfac/%s/A", weight);
     g_autofree char *g_name = g_strdup_printf ("kfac/%s/G", weight);
     const double *a = value (b, a_name), *g = value (b, g_name);
-    gsize out = (gsize) count (b, bias), in = (gsize) count (b, weight) / out, d = in + 1, n = d * out;
-    double pi = sqrt (trace (a, d) / (double) d / (trace (g, out) / (double) out));
+    gsize out = (gsize)count (b, bias), in = (gsize)count (b, weight) / out, d = in + 1,
+          n = d * out;
+    double pi = sqrt (trace (a, d) / (double)d / (trace (g, out) / (double)out));
     double c = sqrt (damping / rows);
-    g_autofree double *m = g_new (double, n * n);
+    g_autofree double *m = g_new (double, n *n);
     g_autofree double *u = g_new (double, n);
 
     for (gsize o = 0; o < out; o++)
@@ -187,7 +191,8 @@ check_layer (Bench *b, const char *layer, double rows, double damping, double lr
         for (gsize q = 0; q < n; q++) {
             gsize o = p / d, i = p % d, s = q / d, j = q % d;
 
-            m[p * n + q] = rows * (g[o * out + s] + (o == s) * c / pi) * (a[i * d + j] + (i == j) * c * pi);
+            m[p * n + q] =
+                rows * (g[o * out + s] + (o == s) * c / pi) * (a[i * d + j] + (i == j) * c * pi);
         }
     solve (m, u, n);
     for (gsize o = 0; o < out; o++) {
@@ -202,24 +207,27 @@ check_layer (Bench *b, const char *layer, double rows, double damping, double lr
     }
 }
 
-/* 6.1, 6.9, 6.12: every layer of a small convolutional net moves by the dense solve. The gradient comes
- * from a second run of the same store by plain SGD with step size 1. */
+/* 6.1, 6.9, 6.12: every layer of a small convolutional net moves by the dense solve. The gradient
+ * comes from a second run of the same store by plain SGD with step size 1. */
 static void
 convnet_is_dense_solve (void)
 {
     static const char *const layers[] = {"convnet/conv1", "convnet/dense1", "convnet/output"};
-    static const char *const shape[] = {"channels", "[3]",    "kernel", "3",          "pool", "2",
+    static const char *const shape[] = {"channels", "[3]", "kernel",     "3",    "pool", "2",
                                         "hidden",   "[4]", "activation", "tanh", NULL};
-    static const char *const settings[] = {"lr",      "0.5", "momentum",   "0", "damping",  "0.01",
-                                           "kl_clip", "0",   "statistics", "1", "inverses", "1",
-                                           "fisher",  "exact", NULL};
+    static const char *const settings[] = {
+        "lr",         "0.5", "momentum", "0", "damping", "0.01",  "kl_clip", "0",
+        "statistics", "1",   "inverses", "1", "fisher",  "exact", NULL};
     g_auto (Bench) b = {0};
     g_autoptr (DlhComponent) model = NULL;
     g_autoptr (DlhComponent) sgd = NULL;
     g_autoptr (DlhTrainer) other = NULL;
     DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (2, 6, 6),
-                          .target_kind = DLH_TARGET_CLASS, .n_classes = 3, .target_std = 1};
+    DlhProblem problem = {.size = sizeof problem,
+                          .input_shape = dlh_shape (2, 6, 6),
+                          .target_kind = DLH_TARGET_CLASS,
+                          .n_classes = 3,
+                          .target_std = 1};
     double *before[6], *gradient[6];
 
     bench_init (&b, "convnet", shape, settings, problem);
@@ -232,12 +240,12 @@ convnet_is_dense_solve (void)
     for (guint i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf ("%s/%s", layers[i / 2], i % 2 ? "bias" : "weight");
 
-        before[i] = g_memdup2 (value (&b, name), (gsize) count (&b, name) * sizeof (double));
+        before[i] = g_memdup2 (value (&b, name), (gsize)count (&b, name) * sizeof (double));
     }
     g_assert_true (dlh_trainer_step (other, b.x, b.y, NULL));
     for (guint i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf ("%s/%s", layers[i / 2], i % 2 ? "bias" : "weight");
-        gsize n = (gsize) count (&b, name);
+        gsize n = (gsize)count (&b, name);
         double *now = value (&b, name);
 
         gradient[i] = g_new (double, n);
@@ -249,8 +257,8 @@ convnet_is_dense_solve (void)
     // The factors that the step uses are those of the first one: same batch, same parameters.
     step (&b);
     for (guint i = 0; i < 3; i++)
-        check_layer (&b, layers[i], i == 0 ? 16 : 1, 0.01, 0.5, gradient[2 * i], gradient[2 * i + 1],
-                     before[2 * i], before[2 * i + 1]);
+        check_layer (&b, layers[i], i == 0 ? 16 : 1, 0.01, 0.5, gradient[2 * i],
+                     gradient[2 * i + 1], before[2 * i], before[2 * i + 1]);
     for (guint i = 0; i < 6; i++) {
         g_free (before[i]);
         g_free (gradient[i]);
@@ -263,8 +271,11 @@ omega_is_direct_loop (void)
 {
     enum { B = 5, C = 2, S = 6, K = 3, P = S - K + 1, D = C * K * K + 1 };
     g_auto (Bench) b = {0};
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (C, S, S),
-                          .target_kind = DLH_TARGET_CLASS, .n_classes = 3, .target_std = 1};
+    DlhProblem problem = {.size = sizeof problem,
+                          .input_shape = dlh_shape (C, S, S),
+                          .target_kind = DLH_TARGET_CLASS,
+                          .n_classes = 3,
+                          .target_std = 1};
     double want[D * D] = {0}, patch[D];
     const double *x;
 
@@ -292,8 +303,11 @@ static void
 sampled_metric_converges (void)
 {
     enum { DRAWS = 4000, B = 6 };
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (4),
-                          .target_kind = DLH_TARGET_CLASS, .n_classes = 3, .target_std = 1};
+    DlhProblem problem = {.size = sizeof problem,
+                          .input_shape = dlh_shape (4),
+                          .target_kind = DLH_TARGET_CLASS,
+                          .n_classes = 3,
+                          .target_std = 1};
     g_autofree double *exact = NULL;
     gint64 n = 0;
 
@@ -301,12 +315,13 @@ sampled_metric_converges (void)
         g_auto (Bench) b = {0};
         // All steps only collect; decay 0.99999 makes the average a plain mean.
         const char *settings[] = {"burn_in",    "100000", "decay",  "0.99999",
-                                  "statistics", "1",      "fisher", mode ? "sampled" : "exact", NULL};
+                                  "statistics", "1",      "fisher", mode ? "sampled" : "exact",
+                                  NULL};
         const double *g;
         double scale = 0;
 
-        bench_init (&b, "mlp", (const char *[]){"hidden", "[5]", "activation", "tanh", NULL}, settings,
-                    problem);
+        bench_init (&b, "mlp", (const char *[]){"hidden", "[5]", "activation", "tanh", NULL},
+                    settings, problem);
         b.x = test_tensor_random (DLH_F64, dlh_shape (B, 4), 3);
         b.y = test_tensor (DLH_I64, dlh_shape (B), 0, 1, 2, 0, 1, 1);
         for (guint i = 0; i < (mode ? DRAWS : 1); i++)
@@ -314,14 +329,14 @@ sampled_metric_converges (void)
         g = value (&b, "kfac/mlp/hidden1/weight/G");
         n = count (&b, "kfac/mlp/hidden1/weight/G");
         if (!mode) {
-            exact = g_memdup2 (g, (gsize) n * sizeof *g);
+            exact = g_memdup2 (g, (gsize)n * sizeof *g);
             continue;
         }
         for (gint64 i = 0; i < 5; i++)
             scale = MAX (scale, exact[i * 6]);
-        // An entry's standard error is at most sqrt (E g^4) / sqrt (B draws), E g^4 <= 16 scale^2 for
-        // this net: 6 of them, a false alarm below 1e-7 for all 25 entries.
-        test_assert_within (g, exact, (gsize) n, 6 * 4 * scale / sqrt (B * DRAWS));
+        // An entry's standard error is at most sqrt (E g^4) / sqrt (B draws), E g^4 <= 16 scale^2
+        // for this net: 6 of them, a false alarm below 1e-7 for all 25 entries.
+        test_assert_within (g, exact, (gsize)n, 6 * 4 * scale / sqrt (B * DRAWS));
         // And it is not the exact one by construction.
         g_assert_cmpfloat (fabs (g[0] - exact[0]), >, 1e-9 * scale);
     }
@@ -332,8 +347,11 @@ strict_refuses_diagonal (void)
 {
     g_auto (Bench) b = {0};
     g_autoptr (GError) error = NULL;
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (1, 8, 8),
-                          .target_kind = DLH_TARGET_CLASS, .n_classes = 3, .target_std = 1};
+    DlhProblem problem = {.size = sizeof problem,
+                          .input_shape = dlh_shape (1, 8, 8),
+                          .target_kind = DLH_TARGET_CLASS,
+                          .n_classes = 3,
+                          .target_std = 1};
 
     bench_init (&b, "convnet",
                 (const char *[]){"channels", "[3]", "kernel", "3", "batch_norm", "true", NULL},

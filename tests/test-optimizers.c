@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Optimizers against references written from their papers, through the real loader. The objective is
- * sum_i h_i theta_i^4 / 4 + theta_i, gradient h theta^3 + 1, where h is the batch. */
+/* Optimizers against references written from their papers, through the real loader. The objective
+ * is sum_i h_i theta_i^4 / 4 + theta_i, gradient h theta^3 + 1, where h is the batch. */
 #include "test.h"
 
 #define N 5
@@ -9,24 +9,34 @@
 static const double h_values[N] = {0.3, 1, 2, 0.7, 4};
 
 static gboolean
-quartic_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
-               DlhObjective *objective, GError **error)
+quartic_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x,
+               DlhNode *y, DlhObjective *objective, GError **error)
 {
     DlhNode *theta = dlh_parameter (b->graph, b->store, "theta", dlh_shape (N),
                                     (DlhInit){DLH_INIT_CONSTANT, 0.5, 0});
 
-    (void) problem, (void) options, (void) y, (void) error;
-    objective->loss = dlh_sum_all (
-        dlh_add (dlh_scale (dlh_mul (dlh_index (x, 0, 0), dlh_square (dlh_square (theta))), 0.25), theta));
+    (void)problem, (void)options, (void)y, (void)error;
+    objective->loss = dlh_sum_all (dlh_add (
+        dlh_scale (dlh_mul (dlh_index (x, 0, 0), dlh_square (dlh_square (theta))), 0.25), theta));
     objective->n_cases = 1;
     return TRUE;
 }
 
 static const DlhSupervised quartic_role = {sizeof quartic_role, quartic_build};
 static const DlhModel quartic_model = {sizeof quartic_model, &quartic_role};
-static const DlhManifest quartic_manifest = {
-    sizeof (DlhManifest), sizeof (DlhOption), 0, DLH_ABI_MAJOR, DLH_ABI_MINOR, DLH_MODEL, 1, 0,
-    "quartic", "1", "MIT", "", "test objective"};
+static const DlhManifest quartic_manifest = {sizeof (DlhManifest),
+                                             sizeof (DlhOption),
+                                             0,
+                                             DLH_ABI_MAJOR,
+                                             DLH_ABI_MINOR,
+                                             DLH_MODEL,
+                                             1,
+                                             0,
+                                             "quartic",
+                                             "1",
+                                             "MIT",
+                                             "",
+                                             "test objective"};
 static const DlhPlugin quartic = {sizeof quartic, &quartic_manifest, &quartic_model};
 
 typedef struct {
@@ -48,7 +58,8 @@ bench_clear (Bench *b)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
 
 static void
-bench_init (Bench *b, const char *optimizer, const char *const *settings, const DlhTraining *training)
+bench_init (Bench *b, const char *optimizer, const char *const *settings,
+            const DlhTraining *training)
 {
     g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
     g_autoptr (GError) error = NULL;
@@ -58,7 +69,7 @@ bench_init (Bench *b, const char *optimizer, const char *const *settings, const 
     DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (N)};
 
     for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer) settings[i], (gpointer) settings[i + 1]);
+        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
     b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
     b->store = dlh_store_new (1, DLH_F64);
     c = dlh_registry_load (b->registry, DLH_OPTIMIZER, optimizer, table, &error);
@@ -140,7 +151,8 @@ momentum_reference (Scalar *x, guint i)
 static void
 sgd_momentum (void)
 {
-    check ("sgd", (const char *[]){"lr", "0.05", "momentum", "0.9", NULL}, NULL, momentum_reference);
+    check ("sgd", (const char *[]){"lr", "0.05", "momentum", "0.9", NULL}, NULL,
+           momentum_reference);
 }
 
 // Nesterov's method proper, its gradient at the look-ahead point; theta here is that point.
@@ -158,7 +170,8 @@ nesterov_reference (Scalar *x, guint i)
 static void
 sgd_nesterov (void)
 {
-    check ("sgd", (const char *[]){"lr", "0.05", "nesterov", "true", NULL}, NULL, nesterov_reference);
+    check ("sgd", (const char *[]){"lr", "0.05", "nesterov", "true", NULL}, NULL,
+           nesterov_reference);
 }
 
 static void
@@ -172,7 +185,8 @@ aggmo_is_nesterov (void)
 static void
 aggmo_single_is_momentum (void)
 {
-    check ("aggmo", (const char *[]){"betas", "[0.9]", "lr", "0.05", NULL}, NULL, momentum_reference);
+    check ("aggmo", (const char *[]){"betas", "[0.9]", "lr", "0.05", NULL}, NULL,
+           momentum_reference);
 }
 
 static void
@@ -207,9 +221,9 @@ adam_step (Scalar *x, guint i, double coupled, double decoupled)
 
     x->s[0] = 0.9 * x->s[0] + (1 - 0.9) * g;
     x->s[1] = 0.999 * x->s[1] + (1 - 0.999) * g * g;
-    x->theta = x->theta - 0.01 * decoupled * x->theta -
-               0.01 * (x->s[0] / (1 - pow (0.9, t))) /
-                   (sqrt (x->s[1] / (1 - pow (0.999, t))) + 1e-8);
+    x->theta =
+        x->theta - 0.01 * decoupled * x->theta -
+        0.01 * (x->s[0] / (1 - pow (0.9, t))) / (sqrt (x->s[1] / (1 - pow (0.999, t))) + 1e-8);
 }
 
 static void
@@ -272,11 +286,10 @@ static void
 run_schedule (void)
 {
     const double milestones[] = {3, 6};
-    DlhTraining training = {.size = sizeof training,
-                            .schedule = {.kind = DLH_SCHEDULE_STEP,
-                                         .factor = 0.1,
-                                         .warmup = 2,
-                                         .milestones = {milestones, 2}}};
+    DlhTraining training = {
+        .size = sizeof training,
+        .schedule = {
+            .kind = DLH_SCHEDULE_STEP, .factor = 0.1, .warmup = 2, .milestones = {milestones, 2}}};
 
     check ("sgd", (const char *[]){"lr", "0.05", NULL}, &training, scheduled_reference);
 }
@@ -335,7 +348,8 @@ schedules_agree (void)
 
         bench_init (&b, "sgd", (const char *[]){"lr", "0.01", "momentum", "0", NULL}, &training);
         for (guint step = 0; step < STEPS; step++) {
-            double want = before - 0.01 * dlh_schedule_value (&schedules[s], step) * gradient (before, 0);
+            double want =
+                before - 0.01 * dlh_schedule_value (&schedules[s], step) * gradient (before, 0);
 
             before = theta_after_step (&b)[0];
             test_assert_within (&before, &want, 1, 1e-15);

@@ -139,7 +139,7 @@ tensor_of_root (Binder *b, DlhNode *root)
 static void *
 buffer_address (Binder *b, int buffer)
 {
-    return (char *) b->f->arena + g_array_index (b->c->buffers, DlhBuffer, buffer).at;
+    return (char *)b->f->arena + g_array_index (b->c->buffers, DlhBuffer, buffer).at;
 }
 
 // Writes the address of @node's value to @where, now or at each run.
@@ -179,13 +179,13 @@ bind (Binder *b, DlhNode *node, void **where)
 static double
 bytes_of (const DlhNode *node)
 {
-    return (double) dlh_shape_count (node->shape) * (double) dlh_dtype_size (node->dtype);
+    return (double)dlh_shape_count (node->shape) * (double)dlh_dtype_size (node->dtype);
 }
 
 static double
 flops_of (const DlhNode *node)
 {
-    return node->op->flops ? node->op->flops (node) : (double) dlh_shape_count (node->shape);
+    return node->op->flops ? node->op->flops (node) : (double)dlh_shape_count (node->shape);
 }
 
 static void
@@ -204,8 +204,8 @@ bind_fused (Binder *b, DlhStep *s, DlhInstruction *in)
         DlhNode *m = s->group->members->pdata[i];
 
         g_string_append_printf (name, "%s%s", i ? "," : "", m->op->name);
-        in->flops += m->op == &dlh_op_sum ? (double) dlh_shape_count (m->inputs[0]->shape)
-                                          : flops_of (m);
+        in->flops +=
+            m->op == &dlh_op_sum ? (double)dlh_shape_count (m->inputs[0]->shape) : flops_of (m);
     }
     in->node = s->group->members->pdata[s->group->members->len - 1];
     in->name = g_string_free (g_string_append_c (name, ')'), FALSE);
@@ -218,7 +218,7 @@ bind_kernel (Binder *b, guint step, DlhStep *s, DlhInstruction *in, GError **err
 
     in->in = g_new0 (void *, node->n_inputs + 1);
     in->call.node = in->node = node;
-    in->call.in = (const void *const *) in->in;
+    in->call.in = (const void *const *)in->in;
     for (guint k = 0; k < node->n_inputs; k++) {
         bind (b, node->inputs[k], &in->in[k]);
         in->bytes += bytes_of (node->inputs[k]);
@@ -240,7 +240,7 @@ bind_copy (Binder *b, DlhStep *s, DlhInstruction *in)
 {
     in->node = s->node;
     in->name = g_strdup ("copy");
-    in->copy_bytes = (gsize) bytes_of (s->node);
+    in->copy_bytes = (gsize)bytes_of (s->node);
     in->bytes = 2 * bytes_of (s->node);
     bind (b, s->node, &in->copy_from);
     if (s->target < 0) {
@@ -265,8 +265,8 @@ bind_outputs (Binder *b)
             continue;
         root = tensor_of_root (b, v->root);
         b->f->outputs[i] = dlh_tensor_new_take (
-            node->dtype, node->shape, (char *) dlh_tensor_get_data (root) + v->offset,
-            (GDestroyNotify) dlh_tensor_unref, dlh_tensor_ref (root));
+            node->dtype, node->shape, (char *)dlh_tensor_get_data (root) + v->offset,
+            (GDestroyNotify)dlh_tensor_unref, dlh_tensor_ref (root));
     }
 }
 
@@ -303,7 +303,7 @@ find_inputs (DlhCompiler *c, DlhFunction *f)
             g_ptr_array_add (inputs, dlh_graph_node (c->graph, id));
     f->n_inputs = inputs->len;
     f->input_used = g_new0 (gboolean, inputs->len + 1);
-    f->inputs = (DlhNode **) g_ptr_array_free (inputs, FALSE);
+    f->inputs = (DlhNode **)g_ptr_array_free (inputs, FALSE);
 }
 
 static void
@@ -357,7 +357,7 @@ dlh_graph_compile_full (DlhGraph *graph, DlhNode *const *outputs, guint n_output
     f->patches = g_array_new (FALSE, FALSE, sizeof (DlhPatch));
     f->commits = g_array_new (FALSE, TRUE, sizeof (DlhCommit));
     f->counters = g_ptr_array_new ();
-    f->constants = g_ptr_array_new_with_free_func ((GDestroyNotify) dlh_tensor_unref);
+    f->constants = g_ptr_array_new_with_free_func ((GDestroyNotify)dlh_tensor_unref);
     if (!dlh_graph_check (graph, error))
         return NULL;
     compiler_init (&c, graph, outputs, n_outputs, flags);

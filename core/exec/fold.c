@@ -77,6 +77,6 @@ void
 dlh_simplify (DlhGraph *graph, DlhNode *const *outputs, guint n, DlhCompileFlags flags,
               DlhNode **simplified)
 {
-    (void) graph;
+    (void)graph;
     dlh_graph_rewrite (outputs, n, fold, GUINT_TO_POINTER (flags), simplified);
 }

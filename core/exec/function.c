@@ -81,7 +81,7 @@ patch_inputs (DlhFunction *f, DlhTensor *const *inputs)
     for (guint i = 0; i < f->patches->len; i++) {
         const DlhPatch *p = &g_array_index (f->patches, DlhPatch, i);
 
-        *p->where = (char *) dlh_tensor_get_data (inputs[p->input]) + p->offset;
+        *p->where = (char *)dlh_tensor_get_data (inputs[p->input]) + p->offset;
     }
 }
 
@@ -112,7 +112,7 @@ finish (DlhFunction *f)
     for (guint i = 0; i < f->counters->len; i++) {
         DlhVariable *counter = f->counters->pdata[i];
 
-        ++*(gint64 *) dlh_tensor_get_data (counter->tensor);
+        ++*(gint64 *)dlh_tensor_get_data (counter->tensor);
     }
 }
 
@@ -168,7 +168,7 @@ dlh_function_n_steps (DlhFunction *function)
 static DlhNode *
 drop_assertion (DlhNode *node, DlhNode *const *inputs, gpointer user_data)
 {
-    (void) user_data;
+    (void)user_data;
     return node->op == &dlh_op_assert_finite ? inputs[0] : NULL;
 }
 
@@ -181,8 +181,7 @@ make_diagnosis (DlhFunction *f, GError **error)
     guint n;
 
     for (guint i = 0; i < f->n_outputs; i++)
-        roots[i] =
-            f->nodes[i]->op == &dlh_op_assign ? f->nodes[i]->inputs[0] : f->nodes[i];
+        roots[i] = f->nodes[i]->op == &dlh_op_assign ? f->nodes[i]->inputs[0] : f->nodes[i];
     dlh_graph_rewrite (roots, f->n_outputs, drop_assertion, NULL, roots);
     marked = dlh_graph_ancestors (roots, f->n_outputs, &n);
     for (guint id = 0; id < n; id++) {
@@ -191,7 +190,7 @@ make_diagnosis (DlhFunction *f, GError **error)
         if (marked[id] && dlh_dtype_is_float (node->dtype) && node->op != &dlh_op_stop_gradient)
             g_ptr_array_add (watched, node);
     }
-    return dlh_graph_compile_full (f->graph, (DlhNode **) watched->pdata, watched->len,
+    return dlh_graph_compile_full (f->graph, (DlhNode **)watched->pdata, watched->len,
                                    DLH_COMPILE_NO_FUSION, error);
 }
 
@@ -219,11 +218,10 @@ dlh_function_diagnose (DlhFunction *function, DlhTensor *const *inputs, guint n_
             if (isfinite (dlh_tensor_get (t, k)))
                 continue;
             what = dlh_node_describe (d->nodes[i]);
-            g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
-                         "%s%s%s: element %" G_GINT64_FORMAT " is %g", what,
-                         d->nodes[i]->variable ? " of variable " : "",
-                         d->nodes[i]->variable ? d->nodes[i]->variable->name : "", k,
-                         dlh_tensor_get (t, k));
+            g_set_error (
+                error, DLH_ERROR, DLH_ERROR_NUMERIC, "%s%s%s: element %" G_GINT64_FORMAT " is %g",
+                what, d->nodes[i]->variable ? " of variable " : "",
+                d->nodes[i]->variable ? d->nodes[i]->variable->name : "", k, dlh_tensor_get (t, k));
             return FALSE;
         }
     }
@@ -254,7 +252,7 @@ dlh_function_profile (DlhFunction *function, DlhTensor *const *inputs, guint n_i
                 return NULL;
             }
             g_array_index (costs, DlhCost, i).seconds +=
-                (double) (g_get_monotonic_time () - start) * 1e-6 / repeats;
+                (double)(g_get_monotonic_time () - start) * 1e-6 / repeats;
         }
         finish (function);
     }

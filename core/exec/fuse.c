@@ -93,7 +93,7 @@ new_group (DlhCompiler *c, DlhNode *node, DlhShape domain)
     g->domain = domain;
     g_ptr_array_add (g->members, node);
     g_ptr_array_add (c->groups, g);
-    return (int) c->groups->len - 1;
+    return (int)c->groups->len - 1;
 }
 
 static int
@@ -159,7 +159,7 @@ dlh_fuse (DlhCompiler *c)
             if (group == DLH_NO_GROUP)
                 group = new_group (c, node, node->shape);
             else
-                g_ptr_array_add (((DlhGroup *) c->groups->pdata[group])->members, node);
+                g_ptr_array_add (((DlhGroup *)c->groups->pdata[group])->members, node);
             c->group[id] = group;
         } else if (node->op == &dlh_op_sum && dlh_dtype_is_float (node->dtype) &&
                    !(c->flags & DLH_COMPILE_NO_FUSION)) {
@@ -186,14 +186,14 @@ static guint16
 take_register (Builder *b)
 {
     g_assert (b->n_registers < DLH_EW_MAX_REGISTERS);
-    return (guint16) b->n_registers++;
+    return (guint16)b->n_registers++;
 }
 
 static guint16
 new_slot (Builder *b, DlhNode *node)
 {
     g_ptr_array_add (b->slots, node);
-    return (guint16) (b->slots->len - 1);
+    return (guint16)(b->slots->len - 1);
 }
 
 // Strides of @x, aligned at the last axis as broadcasting does, over the domain's axes.
@@ -221,7 +221,7 @@ operand (Builder *b, DlhNode *x)
     double value;
 
     if (found)
-        return (guint16) (found - 1);
+        return (guint16)(found - 1);
     reg = take_register (b);
     g_hash_table_insert (b->registers, x, GUINT_TO_POINTER (reg + 1u));
     if (dlh_node_constant_value (x, &value)) {
@@ -280,7 +280,7 @@ add_member (Builder *b, DlhNode *node)
 static int
 by_id (gconstpointer a, gconstpointer b)
 {
-    const DlhNode *x = *(DlhNode *const *) a, *y = *(DlhNode *const *) b;
+    const DlhNode *x = *(DlhNode *const *)a, *y = *(DlhNode *const *)b;
 
     return x->id < y->id ? -1 : x->id > y->id;
 }
@@ -295,14 +295,17 @@ dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots)
     g_autoptr (GArray) stores = g_array_new (FALSE, TRUE, sizeof (DlhEwStore));
     g_autoptr (GArray) sums = g_array_new (FALSE, TRUE, sizeof (DlhEwSum));
     g_autoptr (GHashTable) registers = g_hash_table_new (NULL, NULL);
-    Builder b = {c, c->group[((DlhNode *) members->pdata[0])->id], slots, loads, constants,
-                 instructions, stores, sums, registers, 0};
+    Builder b = {c,         c->group[((DlhNode *)members->pdata[0])->id],
+                 slots,     loads,
+                 constants, instructions,
+                 stores,    sums,
+                 registers, 0};
 
     g_ptr_array_sort (members, by_id);
     for (guint i = 0; i < members->len; i++)
         add_member (&b, members->pdata[i]);
-    return dlh_ew_program_new (
-        group->domain, b.n_registers, (void *) loads->data, loads->len, (void *) constants->data,
-        constants->len, (void *) instructions->data, instructions->len, (void *) stores->data,
-        stores->len, (void *) sums->data, sums->len);
+    return dlh_ew_program_new (group->domain, b.n_registers, (void *)loads->data, loads->len,
+                               (void *)constants->data, constants->len, (void *)instructions->data,
+                               instructions->len, (void *)stores->data, stores->len,
+                               (void *)sums->data, sums->len);
 }

@@ -37,15 +37,15 @@ dlh_view_offset (const DlhNode *node)
     if (node->op->flags & DLH_OP_VIEW)
         return 0;
     n = a->start;
-    for (guint i = (guint) a->axis + 1; i < node->shape.rank; i++)
+    for (guint i = (guint)a->axis + 1; i < node->shape.rank; i++)
         n *= node->shape.dims[i];
-    return (gsize) n * dlh_dtype_size (node->dtype);
+    return (gsize)n * dlh_dtype_size (node->dtype);
 }
 
 static gsize
 bytes_of (const DlhNode *node)
 {
-    return (gsize) dlh_shape_count (node->shape) * dlh_dtype_size (node->dtype);
+    return (gsize)dlh_shape_count (node->shape) * dlh_dtype_size (node->dtype);
 }
 
 static void
@@ -106,7 +106,7 @@ make_steps (DlhCompiler *c)
 
         s->group = group;
         for (guint i = 0; i < group->members->len; i++)
-            c->producer[((DlhNode *) group->members->pdata[i])->id] = (int) c->steps->len - 1;
+            c->producer[((DlhNode *)group->members->pdata[i])->id] = (int)c->steps->len - 1;
     }
     for (guint id = 0; id < c->n; id++) {
         DlhNode *node = c->live[id] ? dlh_graph_node (c->graph, id) : NULL;
@@ -118,7 +118,7 @@ make_steps (DlhCompiler *c)
             (dlh_node_is (node, "slice") && dlh_is_view (node)))
             continue;
         new_step (c, DLH_STEP_KERNEL, node);
-        c->producer[id] = (int) c->steps->len - 1;
+        c->producer[id] = (int)c->steps->len - 1;
     }
     // Outputs that are leaves are copied before anything is written.
     for (guint i = 0; i < c->n_outputs; i++) {
@@ -126,7 +126,7 @@ make_steps (DlhCompiler *c)
 
         if (c->outputs[i]->op != &dlh_op_assign &&
             (place == DLH_AT_INPUT || place == DLH_AT_VARIABLE))
-            new_step (c, DLH_STEP_COPY, c->outputs[i])->target = (int) i;
+            new_step (c, DLH_STEP_COPY, c->outputs[i])->target = (int)i;
     }
 }
 
@@ -160,7 +160,7 @@ for_operands (DlhCompiler *c, guint step, void (*visit) (DlhCompiler *, guint, D
             if (s->kind == DLH_STEP_FUSED) {
                 double value;
 
-                if (c->producer[x->id] == (int) step || dlh_node_constant_value (x, &value))
+                if (c->producer[x->id] == (int)step || dlh_node_constant_value (x, &value))
                     continue;
                 if (x->op == &dlh_op_broadcast)
                     x = x->inputs[0];
@@ -174,10 +174,10 @@ for_operands (DlhCompiler *c, guint step, void (*visit) (DlhCompiler *, guint, D
 static void
 depend (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
 {
-    (void) data;
+    (void)data;
     while (TRUE) {
         if (c->producer[x->id] >= 0)
-            add_edge (c, (guint) c->producer[x->id], step);
+            add_edge (c, (guint)c->producer[x->id], step);
         if (c->values[x->id].root == x || !x->n_inputs)
             return;
         x = x->inputs[0];
@@ -223,8 +223,8 @@ find_reader (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
         return;
     }
     // The writer itself may read element i before it stores element i, and nothing else.
-    if (((DlhStep *) c->steps->pdata[step])->kind != DLH_STEP_FUSED || c->values[x->id].offset ||
-        !dlh_shape_equal (x->shape, ((DlhStep *) c->steps->pdata[step])->group->domain))
+    if (((DlhStep *)c->steps->pdata[step])->kind != DLH_STEP_FUSED || c->values[x->id].offset ||
+        !dlh_shape_equal (x->shape, ((DlhStep *)c->steps->pdata[step])->group->domain))
         p->allowed = FALSE;
 }
 
@@ -252,7 +252,7 @@ write_in_place (DlhCompiler *c, DlhNode *assign)
 
     if (!can_write (c, assign))
         return FALSE;
-    p.writer = (guint) c->producer[value->id];
+    p.writer = (guint)c->producer[value->id];
     for (guint s = 0; s < c->steps->len; s++)
         for_operands (c, s, find_reader, &p);
     for (guint i = 0; i < readers->len && p.allowed; i++) {
@@ -269,7 +269,7 @@ write_in_place (DlhCompiler *c, DlhNode *assign)
             c->values[id].place = DLH_AT_VARIABLE;
             c->values[id].root = assign;
         }
-    ((DlhStep *) c->steps->pdata[p.writer])->writes = TRUE;
+    ((DlhStep *)c->steps->pdata[p.writer])->writes = TRUE;
     return TRUE;
 }
 
@@ -286,7 +286,7 @@ order_failures_first (DlhCompiler *c)
             continue;
         for (guint w = 0; w < c->steps->len; w++) {
             memset (seen, 0, c->steps->len);
-            if (w != f && ((DlhStep *) c->steps->pdata[w])->writes && !step_reaches (c, w, f, seen))
+            if (w != f && ((DlhStep *)c->steps->pdata[w])->writes && !step_reaches (c, w, f, seen))
                 add_edge (c, f, w);
         }
     }
@@ -312,7 +312,7 @@ place_assignments (DlhCompiler *c)
             continue;
         // The source is another variable, which this run may change too.
         a->staged = TRUE;
-        new_step (c, DLH_STEP_COPY, a->node->inputs[0])->target = -1 - (int) i;
+        new_step (c, DLH_STEP_COPY, a->node->inputs[0])->target = -1 - (int)i;
     }
 }
 
@@ -331,7 +331,7 @@ order_copies_first (DlhCompiler *c)
             DlhAssignment *a = &g_array_index (c->assignments, DlhAssignment, i);
 
             if (a->in_place && a->node->variable == root->variable)
-                add_edge (c, s, (guint) c->producer[a->node->inputs[0]->id]);
+                add_edge (c, s, (guint)c->producer[a->node->inputs[0]->id]);
         }
     }
 }
@@ -364,10 +364,10 @@ schedule (DlhCompiler *c)
         DlhStep *step = c->steps->pdata[s];
 
         for (guint i = 0; i < step->after->len; i++)
-            ((DlhStep *) c->steps->pdata[g_array_index (step->after, guint, i)])->n_before++;
+            ((DlhStep *)c->steps->pdata[g_array_index (step->after, guint, i)])->n_before++;
     }
     for (guint s = 0; s < c->steps->len; s++)
-        if (!((DlhStep *) c->steps->pdata[s])->n_before)
+        if (!((DlhStep *)c->steps->pdata[s])->n_before)
             g_array_append_val (ready, s);
     c->order = g_new (guint, c->steps->len + 1);
     while (ready->len) {
@@ -380,7 +380,7 @@ schedule (DlhCompiler *c)
         for (guint k = 0; k < step->after->len; k++) {
             guint t = g_array_index (step->after, guint, k);
 
-            if (--((DlhStep *) c->steps->pdata[t])->n_before == 0)
+            if (--((DlhStep *)c->steps->pdata[t])->n_before == 0)
                 g_array_append_val (ready, t);
         }
     }
@@ -396,7 +396,7 @@ new_buffer (DlhCompiler *c, gsize bytes, guint first, guint last)
 
     b.storage = c->buffers->len;
     g_array_append_val (c->buffers, b);
-    return (int) c->buffers->len - 1;
+    return (int)c->buffers->len - 1;
 }
 
 static void
@@ -405,11 +405,11 @@ extend (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
     DlhNode *root = c->values[x->id].root;
     int buffer = root ? c->buffer[root->id] : -1;
 
-    (void) data;
+    (void)data;
     if (buffer >= 0) {
         DlhBuffer *b = &g_array_index (c->buffers, DlhBuffer, buffer);
 
-        b->last = MAX (b->last, ((DlhStep *) c->steps->pdata[step])->position);
+        b->last = MAX (b->last, ((DlhStep *)c->steps->pdata[step])->position);
     }
 }
 
@@ -447,8 +447,8 @@ make_buffers (DlhCompiler *c)
     }
 }
 
-// An element-wise result takes over the memory of an operand that dies with the step. The shapes are
-// equal, so equal bytes mean elements of one size: each is read before its place is written.
+// An element-wise result takes over the memory of an operand that dies with the step. The shapes
+// are equal, so equal bytes mean elements of one size: each is read before its place is written.
 static void
 take_over (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
 {
@@ -456,7 +456,7 @@ take_over (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
     DlhStep *s = c->steps->pdata[step];
     int buffer = c->values[x->id].root ? c->buffer[c->values[x->id].root->id] : -1;
 
-    if (buffer < 0 || out->storage != (guint) (out - (DlhBuffer *) (void *) c->buffers->data) ||
+    if (buffer < 0 || out->storage != (guint)(out - (DlhBuffer *)(void *)c->buffers->data) ||
         !dlh_shape_equal (x->shape, s->kind == DLH_STEP_FUSED ? s->group->domain : s->node->shape))
         return;
     in = &g_array_index (c->buffers, DlhBuffer, buffer);
@@ -550,7 +550,8 @@ place_buffers (DlhCompiler *c)
         Storage *s = &g_array_index (all, Storage, b->storage);
 
         if (!s->bytes)
-            *s = (Storage){(b->bytes + ALIGN - 1) / ALIGN * ALIGN, 0, b->first, b->last, b->storage};
+            *s =
+                (Storage){(b->bytes + ALIGN - 1) / ALIGN * ALIGN, 0, b->first, b->last, b->storage};
         s->first = MIN (s->first, b->first);
         s->last = MAX (s->last, b->last);
     }
@@ -581,7 +582,7 @@ dlh_plan (DlhCompiler *c)
         for_operands (c, s, depend, NULL);
     place_assignments (c);
     for (guint s = 0; s < c->steps->len; s++)
-        if (((DlhStep *) c->steps->pdata[s])->kind == DLH_STEP_COPY)
+        if (((DlhStep *)c->steps->pdata[s])->kind == DLH_STEP_COPY)
             for_operands (c, s, depend, NULL);
     order_copies_first (c);
     order_failures_first (c);

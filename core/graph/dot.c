@@ -10,15 +10,14 @@ dlh_graph_to_dot (DlhNode *const *roots, guint n_roots)
 
     for (guint id = 0; id < n; id++) {
         DlhNode *node = marked[id] ? dlh_graph_node (roots[0]->graph, id) : NULL;
-        g_autofree char *text = NULL, *label = NULL;
+        g_autofree char *text = NULL, *named = NULL, *label = NULL;
 
         if (!node)
             continue;
         text = dlh_node_describe (node);
-        label = g_strescape (text, NULL);
-        g_string_append_printf (s, "  n%u [label=\"%s%s%s\"%s];\n", id, label,
-                                node->variable ? "\\n" : "",
-                                node->variable ? node->variable->name : "",
+        named = node->variable ? g_strdup_printf ("%s\n%s", text, node->variable->name) : g_strdup (text);
+        label = g_strescape (named, NULL);
+        g_string_append_printf (s, "  n%u [label=\"%s\"%s];\n", id, label,
                                 node->n_inputs ? "" : ", style=filled, fillcolor=lightgrey");
         for (guint k = 0; k < node->n_inputs; k++)
             g_string_append_printf (s, "  n%u -> n%u;\n", node->inputs[k]->id, id);

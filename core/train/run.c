@@ -70,7 +70,7 @@ dlh_run_execute (DlhRun *run, GError **error)
 
     if (!task)
         return FALSE;
-    return ((const DlhTask *) dlh_component_interface (task))
+    return ((const DlhTask *)dlh_component_interface (task))
         ->run (run, dlh_component_options (task), error);
 }
 

@@ -47,10 +47,10 @@ after_warmup (const DlhSchedule *s, DlhNode *step)
     switch (s->kind) {
     case DLH_SCHEDULE_STEP:
         for (gsize i = 0; i < s->milestones.n; i++)
-            passed = dlh_add (passed,
-                              dlh_cast (dlh_greater_equal (
-                                            step, dlh_full_like (step, s->milestones.values[i])),
-                                        DLH_F64));
+            passed = dlh_add (
+                passed,
+                dlh_cast (dlh_greater_equal (step, dlh_full_like (step, s->milestones.values[i])),
+                          DLH_F64));
         return dlh_pow (dlh_full_like (step, s->factor), passed);
     case DLH_SCHEDULE_EXPONENTIAL:
         return dlh_pow (dlh_full_like (step, s->factor), dlh_scale (t, 1 / s->period));

@@ -22,8 +22,8 @@ struct _DlhTrainer {
     DlhTraining training;
     double *milestones;
     DlhVariable *step;
-    GHashTable *built[2];   /* by mode: batch size -> Built */
-    GHashTable *after;      /* phase name -> DlhFunction */
+    GHashTable *built[2]; /* by mode: batch size -> Built */
+    GHashTable *after;    /* phase name -> DlhFunction */
     GPtrArray *notes;
     gboolean noted;
     Built *last;
@@ -61,13 +61,12 @@ dlh_trainer_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
     t->optimizer = optimizer ? dlh_component_ref (optimizer) : NULL;
     t->problem = *problem;
     t->training = *training;
-    t->training.schedule.milestones.values = t->milestones =
-        g_memdup2 (training->schedule.milestones.values,
-                   training->schedule.milestones.n * sizeof (double));
+    t->training.schedule.milestones.values = t->milestones = g_memdup2 (
+        training->schedule.milestones.values, training->schedule.milestones.n * sizeof (double));
     for (guint mode = 0; mode < 2; mode++)
         t->built[mode] = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, built_free);
-    t->after = g_hash_table_new_full (g_str_hash, g_str_equal, g_free,
-                                      (GDestroyNotify) dlh_function_unref);
+    t->after =
+        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)dlh_function_unref);
     t->notes = g_ptr_array_new_with_free_func (g_free);
     t->step = dlh_store_variable (store, "train/step", DLH_I64, dlh_shape (),
                                   (DlhInit){.kind = DLH_INIT_ZEROS}, error);
@@ -157,9 +156,8 @@ get_built (DlhTrainer *t, DlhTensor *x, DlhTensor *y, gboolean training, GError 
     b->graph = dlh_graph_new ();
     b->updates = g_ptr_array_new ();
     b->shown = g_array_new (FALSE, TRUE, sizeof (DlhMetric));
-    b->functions = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify) dlh_function_unref);
-    if (!build_model (t, b, x, y, training, error) ||
-        (training && !build_update (t, b, error))) {
+    b->functions = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)dlh_function_unref);
+    if (!build_model (t, b, x, y, training, error) || (training && !build_update (t, b, error))) {
         built_free (b);
         return NULL;
     }
@@ -194,9 +192,9 @@ compile (DlhTrainer *t, Built *b, guint mask, GError **error)
         add_assigns (outputs, b->update, DLH_ALWAYS);
         for (guint p = 0; p < b->update->phases->len; p++)
             if (mask & (1u << p))
-                add_assigns (outputs, b->update, (int) p);
+                add_assigns (outputs, b->update, (int)p);
     }
-    f = dlh_graph_compile_full (b->graph, (DlhNode **) outputs->pdata, outputs->len,
+    f = dlh_graph_compile_full (b->graph, (DlhNode **)outputs->pdata, outputs->len,
                                 t->training.compile_flags, error);
     if (f)
         g_hash_table_insert (b->functions, GUINT_TO_POINTER (mask), f);
@@ -212,8 +210,8 @@ compile_after (DlhTrainer *t, Built *b, guint phase, GError **error)
 
     if (f)
         return f;
-    add_assigns (outputs, b->update, (int) phase);
-    f = dlh_graph_compile_full (b->graph, (DlhNode **) outputs->pdata, outputs->len,
+    add_assigns (outputs, b->update, (int)phase);
+    f = dlh_graph_compile_full (b->graph, (DlhNode **)outputs->pdata, outputs->len,
                                 t->training.compile_flags, error);
     if (f)
         g_hash_table_insert (t->after, g_strdup (name), f);
@@ -320,7 +318,7 @@ dlh_trainer_value (DlhTrainer *trainer, guint i)
 gint64
 dlh_trainer_steps (DlhTrainer *trainer)
 {
-    return *(const gint64 *) dlh_tensor_get_data (dlh_variable_tensor (trainer->step));
+    return *(const gint64 *)dlh_tensor_get_data (dlh_variable_tensor (trainer->step));
 }
 
 GPtrArray *

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What an optimizer sees: gradients with the run's clipping and weight decay, state by name, phases. */
+/* What an optimizer sees: gradients with the run's clipping and weight decay, state by name,
+ * phases. */
 #include <dlhost/dlhost.h>
 #include "train/private.h"
 
 static void
 phase_clear (gpointer data)
 {
-    g_free (((DlhPhase *) data)->name);
+    g_free (((DlhPhase *)data)->name);
 }
 
 // Scales all gradients so that their common norm is at most clip_norm; clamps elements.
@@ -159,15 +160,15 @@ state (DlhUpdate *u, const char *full, DlhDType dtype, DlhShape shape, DlhInit i
     g_autoptr (GError) error = NULL;
     DlhVariable *v = dlh_store_variable (u->store, full, dtype, shape, init, &error);
 
-    return v ? dlh_read (u->graph, v) : dlh_graph_fail (u->graph, error->code, "%s", error->message);
+    return v ? dlh_read (u->graph, v)
+             : dlh_graph_fail (u->graph, error->code, "%s", error->message);
 }
 
 DlhNode *
 dlh_update_state (DlhUpdate *u, guint i, const char *name)
 {
     DlhVariable *p = dlh_update_variable (u, i);
-    g_autofree char *full =
-        g_strdup_printf ("%s/%s/%s", u->prefix, dlh_variable_name (p), name);
+    g_autofree char *full = g_strdup_printf ("%s/%s/%s", u->prefix, dlh_variable_name (p), name);
 
     return state (u, full, dlh_variable_dtype (p), dlh_variable_shape (p),
                   (DlhInit){.kind = DLH_INIT_ZEROS});
@@ -244,7 +245,7 @@ dlh_update_phase_assign (DlhUpdate *u, const char *name, DlhNode *read, DlhNode 
 {
     for (guint i = 0; i < u->phases->len; i++)
         if (g_str_equal (g_array_index (u->phases, DlhPhase, i).name, name)) {
-            assign_in (u, read, value, (int) i);
+            assign_in (u, read, value, (int)i);
             return;
         }
     g_return_if_reached ();

@@ -31,7 +31,7 @@ adam_build (DlhUpdate *u, gconstpointer options, GError **error)
     DlhNode *rate = dlh_div (lr, dlh_cast (bias_correction (u, opt->beta1), dtype));
     DlhNode *widen = dlh_cast (dlh_rsqrt (bias_correction (u, opt->beta2)), dtype);
 
-    (void) error;
+    (void)error;
     for (guint i = 0; i < dlh_update_n_params (u); i++) {
         DlhNode *theta = dlh_update_value (u, i), *g = dlh_update_gradient (u, i);
         DlhNode *m_state = dlh_update_state (u, i, "m"), *v_state = dlh_update_state (u, i, "v");
@@ -41,8 +41,8 @@ adam_build (DlhUpdate *u, gconstpointer options, GError **error)
             g = dlh_add (g, dlh_scale (theta, opt->weight_decay));
         m = dlh_add (dlh_scale (m_state, opt->beta1), dlh_scale (g, 1 - opt->beta1));
         v = dlh_add (dlh_scale (v_state, opt->beta2), dlh_scale (dlh_square (g), 1 - opt->beta2));
-        delta = dlh_div (dlh_mul (m, rate),
-                         dlh_offset (dlh_mul (dlh_sqrt (v), widen), opt->epsilon));
+        delta =
+            dlh_div (dlh_mul (m, rate), dlh_offset (dlh_mul (dlh_sqrt (v), widen), opt->epsilon));
         if (opt->weight_decay > 0 && opt->decoupled)
             delta = dlh_add (delta, dlh_mul (theta, dlh_scale (lr, opt->weight_decay)));
         dlh_update_assign (u, m_state, m);

@@ -3,18 +3,19 @@
 // coordinate-free form of arXiv 1808.10340; fully connected layers after 1503.05671, convolutions
 // after 1602.01407 (KFC).
 //
-//   A  second moment of a layer's input, with a trailing 1 for the bias     (paper's A_{l-1}, Omega)
-//   G  second moment of the pseudo-gradient at its output, targets sampled from the model, or summed
+//   A  second moment of a layer's input, with a trailing 1 for the bias     (paper's A_{l-1},
+//   Omega) G  second moment of the pseudo-gradient at its output, targets sampled from the model,
+//   or summed
 //      over the columns of the outputs' Fisher, which is its expectation            (G_l, Gamma)
 //   r  rows of the layer's product a case of the batch: 1, or a convolution's output positions T
-//   U  = (1/r) (G + c/pi I)^-1 V (A + c pi I)^-1,  c = sqrt (damping / r)                 (KF1, 3.4)
-//   pi = sqrt ((tr A / dim A) / (tr G / dim G))
-//   nu = min (1, sqrt (kl_clip / (lr^2 sum <U, V>))),  v <- momentum v + nu U,  theta <- theta - lr v
+//   U  = (1/r) (G + c/pi I)^-1 V (A + c pi I)^-1,  c = sqrt (damping / r) (KF1, 3.4) pi = sqrt ((tr
+//   A / dim A) / (tr G / dim G)) nu = min (1, sqrt (kl_clip / (lr^2 sum <U, V>))),  v <- momentum v
+//   + nu U,  theta <- theta - lr v
 //
 // Means over all rows of a batch are the sheet's 3.7 in its equivalent form: both factors averaged
 // over cases and positions, the block times r. A parameter of any other kind gets a diagonal block,
-// the mean of N (batch pseudo-gradient)^2, which estimates the Fisher's diagonal without bias because
-// the cases' pseudo-gradients are independent with mean zero.
+// the mean of N (batch pseudo-gradient)^2, which estimates the Fisher's diagonal without bias
+// because the cases' pseudo-gradients are independent with mean zero.
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
@@ -53,7 +54,7 @@ find_parameter (DlhUpdate *u, const DlhVariable *variable)
 {
     for (guint i = 0; variable && i < dlh_update_n_params (u); i++)
         if (dlh_update_variable (u, i) == variable)
-            return (int) i;
+            return (int)i;
     return -1;
 }
 
@@ -75,7 +76,7 @@ is_layer (const DlhNode *node)
 {
     if (dlh_node_is (node, "linear"))
         return TRUE;
-    return dlh_node_is (node, "conv2d") && ((const DlhConv *) dlh_node_attrs (node))->groups == 1;
+    return dlh_node_is (node, "conv2d") && ((const DlhConv *)dlh_node_attrs (node))->groups == 1;
 }
 
 static void
@@ -84,8 +85,9 @@ describe (Kfac *k, const Block *b, guint i)
     const char *name = dlh_variable_name (dlh_update_variable (k->update, i));
 
     if (b->use)
-        dlh_update_note (k->update, "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT,
-                         name, dlh_node_op (b->use)->name, b->n_in + (b->bias >= 0), b->n_out);
+        dlh_update_note (k->update,
+                         "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT, name,
+                         dlh_node_op (b->use)->name, b->n_in + (b->bias >= 0), b->n_out);
     else
         dlh_update_note (k->update, "%s: diagonal (not the one weight of a linear or conv2d layer)",
                          name);
@@ -101,7 +103,7 @@ find_blocks (Kfac *k, GError **error)
     // Layers first: a bias belongs to its weight, whichever comes first in the store.
     for (guint pass = 0; pass < 2; pass++)
         for (guint i = 0; i < n; i++) {
-            Block b = {.weight = (int) i, .bias = -1, .rows_per_case = 1};
+            Block b = {.weight = (int)i, .bias = -1, .rows_per_case = 1};
             guint input = 0;
             DlhNode *use = done[i] ? NULL : single_use (u, i, &input);
 
@@ -115,7 +117,7 @@ find_blocks (Kfac *k, GError **error)
                 b.n_in = dlh_shape_count (dlh_shape_remove (w, 0));
                 if (dlh_node_n_inputs (use) == 3)
                     b.bias = find_parameter (u, dlh_node_variable (dlh_node_input (use, 2)));
-                if (b.bias >= 0 && single_use (u, (guint) b.bias, &input) != use)
+                if (b.bias >= 0 && single_use (u, (guint)b.bias, &input) != use)
                     b.bias = -1;
                 if (b.bias >= 0)
                     done[b.bias] = TRUE;
@@ -151,7 +153,7 @@ propagate_column (Kfac *k, DlhDistribution *prediction, gint64 j, DlhNode **xs, 
     DlhNode *z = dlh_distribution_outputs (prediction);
     DlhShape shape = dlh_node_shape (z);
     gint64 n = k->n_columns, cases = dlh_shape_count (shape) / n;
-    DlhNode *index = dlh_full (dlh_node_graph (z), DLH_I64, dlh_shape (cases), (double) j);
+    DlhNode *index = dlh_full (dlh_node_graph (z), DLH_I64, dlh_shape (cases), (double)j);
     DlhNode *unit = dlh_reshape (dlh_one_hot (index, n, dlh_node_dtype (z)), shape);
 
     dlh_gradients (z, xs, k->blocks->len,
@@ -175,7 +177,7 @@ propagate (Kfac *k, GError **error)
     for (guint i = 0; i < n; i++) {
         Block *b = &g_array_index (k->blocks, Block, i);
 
-        xs[i] = b->use ? b->use : dlh_update_value (k->update, (guint) b->weight);
+        xs[i] = b->use ? b->use : dlh_update_value (k->update, (guint)b->weight);
         b->g = g_ptr_array_new ();
     }
     k->n_columns = exact ? dlh_node_dim (dlh_fisher (prediction), -1) : 1;
@@ -206,7 +208,7 @@ input_rows (const Block *b)
         DlhNode *w = dlh_node_input (b->use, 1);
 
         x = dlh_patches (x, dlh_node_dim (w, 2), dlh_node_dim (w, 3),
-                         *(const DlhConv *) dlh_node_attrs (b->use));
+                         *(const DlhConv *)dlh_node_attrs (b->use));
     }
     return dlh_reshape (x, dlh_shape (-1, b->n_in));
 }
@@ -226,7 +228,7 @@ output_rows (const Block *b, DlhNode *g)
 static DlhNode *
 second_moment (DlhNode *rows, gboolean bias, DlhDType dtype)
 {
-    double n = (double) dlh_node_dim (rows, 0);
+    double n = (double)dlh_node_dim (rows, 0);
     DlhNode *m = dlh_scale (dlh_gram (rows), 1 / n);
     DlhNode *mean, *one, *top, *bottom;
 
@@ -245,7 +247,7 @@ block_state (Kfac *k, const Block *b, const char *name, DlhDType dtype, DlhShape
              DlhInitKind init)
 {
     g_autofree char *full = g_strdup_printf (
-        "%s/%s", dlh_variable_name (dlh_update_variable (k->update, (guint) b->weight)), name);
+        "%s/%s", dlh_variable_name (dlh_update_variable (k->update, (guint)b->weight)), name);
 
     return dlh_update_state_full (k->update, full, dtype, shape, (DlhInit){.kind = init});
 }
@@ -273,8 +275,8 @@ damped_inverse (DlhNode *m, DlhNode *c, DlhDType dtype)
 static DlhNode *
 trace_ratio (DlhNode *a, DlhNode *g)
 {
-    DlhNode *ta = dlh_scale (dlh_trace (a), 1.0 / (double) dlh_node_dim (a, 0));
-    DlhNode *tg = dlh_scale (dlh_trace (g), 1.0 / (double) dlh_node_dim (g, 0));
+    DlhNode *ta = dlh_scale (dlh_trace (a), 1.0 / (double)dlh_node_dim (a, 0));
+    DlhNode *tg = dlh_scale (dlh_trace (g), 1.0 / (double)dlh_node_dim (g, 0));
     DlhNode *zero = dlh_full_like (ta, 0), *one = dlh_full_like (ta, 1);
     DlhNode *usable = dlh_greater (dlh_min (ta, tg), zero);
 
@@ -301,7 +303,7 @@ layer_block (Kfac *k, Block *b)
     }
     s = moving_average (k, g_state, moment);
     pi = trace_ratio (a, s);
-    b->rows_per_case = (double) dlh_node_dim (x, 0) / k->n_cases;
+    b->rows_per_case = (double)dlh_node_dim (x, 0) / k->n_cases;
     c = sqrt (k->opt->damping / b->rows_per_case);
     b->inverse_a =
         block_state (k, b, "inverse_A", dtype, dlh_shape (n_in, n_in), DLH_INIT_IDENTITY);
@@ -316,20 +318,21 @@ layer_block (Kfac *k, Block *b)
 static void
 diagonal_block (Kfac *k, Block *b)
 {
-    DlhShape shape = dlh_variable_shape (dlh_update_variable (k->update, (guint) b->weight));
+    DlhShape shape = dlh_variable_shape (dlh_update_variable (k->update, (guint)b->weight));
     DlhDType dtype = dlh_store_get_dtype (dlh_update_store (k->update));
     DlhNode *state = block_state (k, b, "F", dtype, shape, DLH_INIT_ZEROS);
 
-    b->diagonal = moving_average (k, state, dlh_scale (dlh_square (b->g->pdata[0]), 1 / k->n_cases));
+    b->diagonal =
+        moving_average (k, state, dlh_scale (dlh_square (b->g->pdata[0]), 1 / k->n_cases));
 }
 
 static DlhNode *
 decayed_gradient (Kfac *k, int i)
 {
-    DlhNode *g = dlh_update_gradient (k->update, (guint) i);
+    DlhNode *g = dlh_update_gradient (k->update, (guint)i);
 
     if (k->opt->weight_decay > 0)
-        g = dlh_add (g, dlh_scale (dlh_update_value (k->update, (guint) i), k->opt->weight_decay));
+        g = dlh_add (g, dlh_scale (dlh_update_value (k->update, (guint)i), k->opt->weight_decay));
     return g;
 }
 
@@ -343,7 +346,8 @@ precondition (Kfac *k, Block *b)
     }
     b->v = dlh_reshape (b->v, dlh_shape (b->n_out, b->n_in));
     if (b->bias >= 0)
-        b->v = dlh_concat ((DlhNode *[]){b->v, dlh_expand (decayed_gradient (k, b->bias), 1)}, 2, 1);
+        b->v =
+            dlh_concat ((DlhNode *[]){b->v, dlh_expand (decayed_gradient (k, b->bias), 1)}, 2, 1);
     b->u = dlh_scale (dlh_matmul (b->inverse_g, dlh_matmul (b->v, b->inverse_a)),
                       1 / b->rows_per_case);
 }
@@ -372,16 +376,16 @@ trust_region (Kfac *k, DlhNode *lr)
 static void
 move (Kfac *k, int i, DlhNode *u, DlhNode *scale, DlhNode *lr)
 {
-    DlhNode *step = dlh_mul (dlh_reshape (u, dlh_node_shape (dlh_update_value (k->update, (guint) i))),
-                             scale);
+    DlhNode *step =
+        dlh_mul (dlh_reshape (u, dlh_node_shape (dlh_update_value (k->update, (guint)i))), scale);
 
     if (k->opt->momentum > 0) {
-        DlhNode *state = dlh_update_state (k->update, (guint) i, "velocity");
+        DlhNode *state = dlh_update_state (k->update, (guint)i, "velocity");
 
         step = dlh_add (dlh_scale (state, k->opt->momentum), step);
         dlh_update_assign (k->update, state, step);
     }
-    dlh_update_move (k->update, (guint) i, dlh_neg (dlh_mul (step, lr)));
+    dlh_update_move (k->update, (guint)i, dlh_neg (dlh_mul (step, lr)));
 }
 
 static void
@@ -392,9 +396,9 @@ apply (Kfac *k)
     for (guint i = 0; i < k->blocks->len; i++)
         precondition (k, &g_array_index (k->blocks, Block, i));
     // The first steps only collect statistics: there is no inverse to use yet.
-    begun = dlh_greater_equal (dlh_update_step (k->update),
-                               dlh_full_like (dlh_update_step (k->update),
-                                              (double) k->opt->burn_in));
+    begun =
+        dlh_greater_equal (dlh_update_step (k->update),
+                           dlh_full_like (dlh_update_step (k->update), (double)k->opt->burn_in));
     scale = dlh_mul (trust_region (k, lr), dlh_cast (begun, dlh_node_dtype (lr)));
     for (guint i = 0; i < k->blocks->len; i++) {
         Block *b = &g_array_index (k->blocks, Block, i);
@@ -413,7 +417,7 @@ static DlhNode *
 average_weight (Kfac *k)
 {
     DlhNode *step = dlh_update_step (k->update);
-    DlhNode *n = dlh_offset (dlh_scale (step, 1 / (double) k->opt->statistics), 1);
+    DlhNode *n = dlh_offset (dlh_scale (step, 1 / (double)k->opt->statistics), 1);
 
     return dlh_min (dlh_sub (dlh_full_like (n, 1), dlh_reciprocal (n)),
                     dlh_full_like (n, k->opt->decay));
@@ -422,7 +426,7 @@ average_weight (Kfac *k)
 static void
 block_clear (gpointer data)
 {
-    g_clear_pointer (&((Block *) data)->g, g_ptr_array_unref);
+    g_clear_pointer (&((Block *)data)->g, g_ptr_array_unref);
 }
 
 static gboolean
@@ -471,8 +475,8 @@ DLH_PLUGIN_DEFINE (
                  .unit = "steps"),
         DLH_INT (KfacOptions, inverses, 20, 1, 1000000, "Steps between inversions of the factors",
                  .unit = "steps"),
-        DLH_INT (KfacOptions, burn_in, 1, 1, 1000000,
-                 "First steps that only collect statistics", .unit = "steps"),
+        DLH_INT (KfacOptions, burn_in, 1, 1, 1000000, "First steps that only collect statistics",
+                 .unit = "steps"),
         DLH_CHOICE (KfacOptions, fisher, "sampled", "sampled|exact",
                     "Where the metric comes from: one drawn target a case, or every column of the "
                     "outputs' Fisher"),

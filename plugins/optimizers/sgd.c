@@ -43,8 +43,8 @@ static const DlhOptimizer sgd = {.size = sizeof (DlhOptimizer), .build = sgd_bui
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, sgd, SgdOptions,
     DLH_OPTIONS (DLH_DOUBLE (SgdOptions, lr, 0.05, 0.0, 1e6, "Step size"),
-                 DLH_DOUBLE (SgdOptions, momentum, 0.9, 0.0, 1.0, "Damping of the velocity; 0: none",
-                             .flags = DLH_MAX_OPEN),
+                 DLH_DOUBLE (SgdOptions, momentum, 0.9, 0.0, 1.0,
+                             "Damping of the velocity; 0: none", .flags = DLH_MAX_OPEN),
                  DLH_BOOL_OPTION (SgdOptions, nesterov, false, "Nesterov's momentum"),
                  DLH_DOUBLE (SgdOptions, weight_decay, 0, 0.0, 1e6,
                              "L2 coefficient, added to the gradient")),

@@ -34,8 +34,8 @@ sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOpti
         if (!dlh_trainer_evaluate (trainer, bx, by, error))
             return FALSE;
         for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
-            sums[i] += (double) m / (double) n * dlh_trainer_value (trainer, i);
-        dlh_run_progress (run, first + m, n, (double) (first + m));
+            sums[i] += (double)m / (double)n * dlh_trainer_value (trainer, i);
+        dlh_run_progress (run, first + m, n, (double)(first + m));
         if (dlh_run_should_stop (run) && first + m < n) {
             g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
                          "stopped after %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " examples",
@@ -72,18 +72,18 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     if (!trainer || !sum_batches (run, trainer, data, opt, sums, error))
         return FALSE;
     for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
-        g_ptr_array_add (names, g_strdup_printf ("%s/%s", opt->split,
-                                                 dlh_trainer_value_name (trainer, i)));
+        g_ptr_array_add (
+            names, g_strdup_printf ("%s/%s", opt->split, dlh_trainer_value_name (trainer, i)));
     return dlh_run_log (run, "final", dlh_trainer_steps (trainer),
-                        (const char *const *) names->pdata, sums, names->len, error);
+                        (const char *const *)names->pdata, sums, names->len, error);
 }
 
 static const DlhTask evaluate = {.size = sizeof (DlhTask), .run = evaluate_run};
 
-DLH_PLUGIN_DEFINE (
-    DLH_TASK, evaluate, EvaluateOptions,
-    DLH_OPTIONS (DLH_CHOICE (EvaluateOptions, split, "test", "train|valid|test", "What to score"),
-                 DLH_INT (EvaluateOptions, batch, 500, 1, 100000000, "Examples in a pass",
-                          .unit = "examples")),
-    .name = "evaluate", .version = "1.0",
-    .summary = "Scores a model on a split of a data set, without training");
+DLH_PLUGIN_DEFINE (DLH_TASK, evaluate, EvaluateOptions,
+                   DLH_OPTIONS (DLH_CHOICE (EvaluateOptions, split, "test", "train|valid|test",
+                                            "What to score"),
+                                DLH_INT (EvaluateOptions, batch, 500, 1, 100000000,
+                                         "Examples in a pass", .unit = "examples")),
+                   .name = "evaluate", .version = "1.0",
+                   .summary = "Scores a model on a split of a data set, without training");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-// Training: batches in an order that depends on seed and step alone, so that a resumed run goes on as
-// if it had never stopped; schedule, clipping, weight decay and early stopping for every optimizer.
+// Training: batches in an order that depends on seed and step alone, so that a resumed run goes on
+// as if it had never stopped; schedule, clipping, weight decay and early stopping for every
+// optimizer.
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
@@ -50,12 +51,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Train, train_clear)
 static void
 gather (const DlhTensor *from, DlhTensor *to, const gint64 *rows, gint64 n)
 {
-    gsize size = dlh_tensor_bytes (to) / (gsize) n;
+    gsize size = dlh_tensor_bytes (to) / (gsize)n;
     const char *source = dlh_tensor_get_data (from);
     char *target = dlh_tensor_get_data (to);
 
     for (gint64 i = 0; i < n; i++)
-        memcpy (target + (gsize) i * size, source + (gsize) rows[i] * size, size);
+        memcpy (target + (gsize)i * size, source + (gsize)rows[i] * size, size);
 }
 
 static gboolean
@@ -87,7 +88,7 @@ next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
                 t->order[i] = i;
         else
             dlh_random_permutation (dlh_store_get_seed (dlh_run_store (t->run)), "train/order",
-                                    (guint64) epoch, t->order, (gsize) t->n);
+                                    (guint64)epoch, t->order, (gsize)t->n);
         t->order_of = epoch;
     }
     if (!make_batch (t, last, n, error))
@@ -97,7 +98,7 @@ next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
         gather (targets, t->y[last], t->order + first, n);
     *x = t->x[last];
     *y = t->y[last];
-    t->seen += (double) n;
+    t->seen += (double)n;
     return TRUE;
 }
 
@@ -111,8 +112,8 @@ report (Train *t, const char *event, const char *prefix, gint64 step, GError **e
     double values[MAX_VALUES];
 
     for (guint i = 0; i < n; i++) {
-        g_ptr_array_add (names, g_strdup_printf ("%s/%s", prefix,
-                                                 dlh_trainer_value_name (t->trainer, i)));
+        g_ptr_array_add (names,
+                         g_strdup_printf ("%s/%s", prefix, dlh_trainer_value_name (t->trainer, i)));
         values[i] = t->sums[i] / t->n_summed;
         if (strcmp (names->pdata[i], t->opt->monitor) == 0) {
             t->latest = values[i];
@@ -121,7 +122,7 @@ report (Train *t, const char *event, const char *prefix, gint64 step, GError **e
     }
     memset (t->sums, 0, sizeof t->sums);
     t->n_summed = 0;
-    return dlh_run_log (t->run, event, step, (const char *const *) names->pdata, values, n, error);
+    return dlh_run_log (t->run, event, step, (const char *const *)names->pdata, values, n, error);
 }
 
 static void
@@ -146,7 +147,7 @@ evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event,
 
         if (!dlh_trainer_evaluate (t->trainer, bx, by, error))
             return FALSE;
-        accumulate (t, (double) m);
+        accumulate (t, (double)m);
     }
     return n == 0 || report (t, event, prefix, step, error);
 }
@@ -186,7 +187,7 @@ is_stale (Train *t)
         return FALSE;
     }
     *since += 1;
-    return *since >= (double) t->opt->patience;
+    return *since >= (double)t->opt->patience;
 }
 
 static gboolean
@@ -226,8 +227,7 @@ after_step (Train *t, gint64 step, gboolean *stop, GError **error)
     const TrainOptions *opt = t->opt;
     gint64 every = opt->evaluate ? opt->evaluate : t->steps_per_epoch;
 
-    if ((step % opt->log == 0 || step == t->total) &&
-        !report (t, "step", "train", step, error))
+    if ((step % opt->log == 0 || step == t->total) && !report (t, "step", "train", step, error))
         return FALSE;
     if (step % every == 0 && step < t->total) {
         // What has been summed since the last report waits until after the evaluation.
@@ -256,14 +256,13 @@ train_loop (Train *t, GError **error)
     while (step < t->total && !stop) {
         DlhTensor *x, *y;
 
-        if (!next_batch (t, step, &x, &y, error) ||
-            !dlh_trainer_step (t->trainer, x, y, error))
+        if (!next_batch (t, step, &x, &y, error) || !dlh_trainer_step (t->trainer, x, y, error))
             return FALSE;
-        if (t->seen == (double) dlh_tensor_get_shape (x).dims[0])
+        if (t->seen == (double)dlh_tensor_get_shape (x).dims[0])
             for (guint i = 0; i < dlh_trainer_notes (t->trainer)->len; i++)
                 dlh_run_message (t->run, "%s",
-                                 (const char *) dlh_trainer_notes (t->trainer)->pdata[i]);
-        accumulate (t, (double) dlh_tensor_get_shape (x).dims[0]);
+                                 (const char *)dlh_trainer_notes (t->trainer)->pdata[i]);
+        accumulate (t, (double)dlh_tensor_get_shape (x).dims[0]);
         step = dlh_trainer_steps (t->trainer);
         if (!after_step (t, step, &stop, error))
             return FALSE;
@@ -278,7 +277,9 @@ train_loop (Train *t, GError **error)
         }
     }
     if (stop)
-        dlh_run_message (t->run, "early stop at step %" G_GINT64_FORMAT ": %s has not improved for %" G_GINT64_FORMAT " evaluations",
+        dlh_run_message (t->run,
+                         "early stop at step %" G_GINT64_FORMAT
+                         ": %s has not improved for %" G_GINT64_FORMAT " evaluations",
                          step, t->opt->monitor, t->opt->patience);
     if (!save (t, step, error))
         return FALSE;
@@ -290,7 +291,8 @@ train_loop (Train *t, GError **error)
 static DlhScheduleKind
 schedule_kind (const char *name)
 {
-    static const char *const names[] = {"constant", "step", "exponential", "cosine", "inverse-time"};
+    static const char *const names[] = {"constant", "step", "exponential", "cosine",
+                                        "inverse-time"};
 
     for (guint i = 0; i < G_N_ELEMENTS (names); i++)
         if (strcmp (name, names[i]) == 0)
@@ -315,7 +317,8 @@ prepare (Train *t, GError **error)
         return FALSE;
     if (!dlh_data_has_split (t->data, DLH_SPLIT_TRAIN) ||
         !(t->n = dlh_data_count (t->data, DLH_SPLIT_TRAIN))) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "train: the data set has no training examples");
+        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                     "train: the data set has no training examples");
         return FALSE;
     }
     // A running text is read in as many places at once as the data set says.
@@ -324,16 +327,17 @@ prepare (Train *t, GError **error)
     t->total = opt->steps ? opt->steps : opt->epochs * t->steps_per_epoch;
     t->order = g_new (gint64, t->n);
     t->order_of = -1;
-    training.schedule = (DlhSchedule){.kind = schedule_kind (opt->schedule),
-                                      .factor = opt->factor,
-                                      .period = opt->period ? opt->period
-                                                            : (double) t->steps_per_epoch,
-                                      .total = (double) t->total,
-                                      .floor = opt->floor,
-                                      .warmup = opt->warmup,
-                                      .milestones = opt->milestones};
+    training.schedule =
+        (DlhSchedule){.kind = schedule_kind (opt->schedule),
+                      .factor = opt->factor,
+                      .period = opt->period ? opt->period : (double)t->steps_per_epoch,
+                      .total = (double)t->total,
+                      .floor = opt->floor,
+                      .warmup = opt->warmup,
+                      .milestones = opt->milestones};
     problem = dlh_problem_of (t->data);
-    t->trainer = dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
+    t->trainer =
+        dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
     return t->trainer && prepare_patience (t, error);
 }
 
@@ -369,8 +373,9 @@ DLH_PLUGIN_DEFINE (
                     .flags = DLH_MIN_OPEN),
         DLH_DOUBLE (TrainOptions, period, 0, 0.0, 1e12,
                     "Of exponential and inverse-time; 0: an epoch", .unit = "steps"),
-        DLH_DOUBLES (TrainOptions, milestones, "[]", 0.0, 1e12, "Of step: when the factor is applied",
-                     .unit = "steps", .flags = DLH_ALLOW_EMPTY),
+        DLH_DOUBLES (TrainOptions, milestones, "[]", 0.0, 1e12,
+                     "Of step: when the factor is applied", .unit = "steps",
+                     .flags = DLH_ALLOW_EMPTY),
         DLH_DOUBLE (TrainOptions, floor, 0, 0.0, 1.0, "Of cosine: the last factor"),
         DLH_DOUBLE (TrainOptions, warmup, 0, 0.0, 1e12, "Linear rise of the step size first",
                     .unit = "steps"),

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A training step of any model and optimizer on random data:
  *
- *     bench-train MODEL[,option=value...] OPTIMIZER[,...] BATCH CLASSES DIM[xDIM...] [--profile] [THREADS]
+ *     bench-train MODEL[,option=value...] OPTIMIZER[,...] BATCH CLASSES DIM[xDIM...] [--profile]
+ * [THREADS]
  *
- * Prints the median time of a step, examples a second, and the memory of intermediate values. CLASSES 0:
- * no targets (an autoencoder). --profile: a row for each compiled step with GF/s and GB/s. Plugins come
- * from DLHOST_PLUGIN_PATH. */
+ * Prints the median time of a step, examples a second, and the memory of intermediate values.
+ * CLASSES 0: no targets (an autoencoder). --profile: a row for each compiled step with GF/s and
+ * GB/s. Plugins come from DLHOST_PLUGIN_PATH. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@
 static DlhComponent *
 load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
 {
-    g_autoptr (GHashTable) settings = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr (GHashTable) settings =
+        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
     g_autoptr (GError) error = NULL;
     g_auto (GStrv) items = g_strsplit (spec, ";", -1);
     DlhComponent *c;
@@ -37,7 +39,7 @@ load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
 static int
 by_value (const void *a, const void *b)
 {
-    double x = *(const double *) a, y = *(const double *) b;
+    double x = *(const double *)a, y = *(const double *)b;
 
     return (x > y) - (x < y);
 }
@@ -91,10 +93,10 @@ time_steps (DlhTrainer *t, DlhTensor *x, DlhTensor *y)
                 fprintf (stderr, "%s\n", error->message);
                 exit (1);
             }
-        seconds = (double) (g_get_monotonic_time () - start) * 1e-6;
+        seconds = (double)(g_get_monotonic_time () - start) * 1e-6;
         // Samples of two milliseconds at least.
         if (i == 2 && seconds < 2e-3)
-            inner = (guint) (2e-3 / MAX (seconds, 1e-7)) + 1;
+            inner = (guint)(2e-3 / MAX (seconds, 1e-7)) + 1;
         if (i >= 3)
             samples[i - 3] = seconds / inner;
     }
@@ -121,7 +123,8 @@ main (int argc, char **argv)
     double seconds;
 
     if (argc < 6) {
-        fprintf (stderr, "usage: %s MODEL OPTIMIZER BATCH CLASSES SHAPE [--profile] [THREADS]\n", argv[0]);
+        fprintf (stderr, "usage: %s MODEL OPTIMIZER BATCH CLASSES SHAPE [--profile] [THREADS]\n",
+                 argv[0]);
         return 2;
     }
     registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
@@ -129,17 +132,17 @@ main (int argc, char **argv)
     optimizer = load (registry, DLH_OPTIMIZER, argv[2]);
     batch = g_ascii_strtoll (argv[3], NULL, 10);
     classes = g_ascii_strtoll (argv[4], NULL, 10);
-    dlh_set_threads (argc > 6 + profile ? (guint) atoi (argv[6 + profile]) : 1);
+    dlh_set_threads (argc > 6 + profile ? (guint)atoi (argv[6 + profile]) : 1);
     x = dlh_tensor_new (DLH_F32, parse_shape (argv[5], batch), NULL);
     for (gint64 i = 0; i < dlh_tensor_count (x); i++)
-        dlh_tensor_set (x, i, (double) (i * 2654435761u % 1000) / 1000);
+        dlh_tensor_set (x, i, (double)(i * 2654435761u % 1000) / 1000);
     problem.input_shape = dlh_shape_remove (dlh_tensor_get_shape (x), 0);
     problem.target_kind = classes ? DLH_TARGET_CLASS : DLH_TARGET_NONE;
     problem.n_classes = classes;
     if (classes) {
         y = dlh_tensor_new (DLH_I64, dlh_shape (batch), NULL);
         for (gint64 i = 0; i < batch; i++)
-            dlh_tensor_set (y, i, (double) (i * 7 % classes));
+            dlh_tensor_set (y, i, (double)(i * 7 % classes));
     }
     trainer = dlh_trainer_new (store, model, optimizer, &problem, &training, &error);
     if (!trainer) {
@@ -148,11 +151,12 @@ main (int argc, char **argv)
     }
     seconds = time_steps (trainer, x, y);
     getrusage (RUSAGE_SELF, &usage);
-    printf ("%s %s batch %" G_GINT64_FORMAT ": %.1f us a step, %.0f examples/s; %.1f MB planned, %ld MB peak; "
+    printf ("%s %s batch %" G_GINT64_FORMAT
+            ": %.1f us a step, %.0f examples/s; %.1f MB planned, %ld MB peak; "
             "%u threads, %s\n",
-            argv[1], argv[2], batch, seconds * 1e6, (double) batch / seconds,
-            (double) dlh_function_memory (dlh_trainer_function (trainer)) * 1e-6, usage.ru_maxrss / 1024,
-            dlh_get_threads (), dlh_cpu_level ());
+            argv[1], argv[2], batch, seconds * 1e6, (double)batch / seconds,
+            (double)dlh_function_memory (dlh_trainer_function (trainer)) * 1e-6,
+            usage.ru_maxrss / 1024, dlh_get_threads (), dlh_cpu_level ());
     if (profile)
         print_profile (trainer, (DlhTensor *[]){x, y}, y ? 2 : 1);
     return 0;

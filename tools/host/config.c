@@ -43,7 +43,7 @@ config_set_part (Config *config, DlhPluginKind kind, const char *text, GError **
 {
     Part *part = &config->parts[kind];
     const char *end = item_end (text);
-    g_autofree char *name = g_strndup (text, (gsize) (end - text));
+    g_autofree char *name = g_strndup (text, (gsize)(end - text));
 
     if (!*name || strchr (name, '=')) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -57,7 +57,7 @@ config_set_part (Config *config, DlhPluginKind kind, const char *text, GError **
         char *equals;
 
         end = item_end (start);
-        item = g_strndup (start, (gsize) (end - start));
+        item = g_strndup (start, (gsize)(end - start));
         if (!(equals = strchr (item, '=')) || equals == item) {
             g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                          "--%s: '%s' is not of the form option=value", dlh_plugin_kind_name (kind),
@@ -93,7 +93,8 @@ parse_count (const char *name, const char *value, guint64 max, guint64 *out, GEr
     if (g_ascii_string_to_unsigned (value, 10, 0, max, out, &cause))
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                 "--%s: '%s' must be a whole number from 0 to %" G_GUINT64_FORMAT, name, value, max);
+                 "--%s: '%s' must be a whole number from 0 to %" G_GUINT64_FORMAT, name, value,
+                 max);
     return FALSE;
 }
 
@@ -107,7 +108,7 @@ config_set (Config *config, const char *name, const char *value, GError **error)
     if (strcmp (name, "threads") == 0) {
         if (!parse_count (name, value, 1024, &n, error))
             return FALSE;
-        config->threads = (gint64) n;
+        config->threads = (gint64)n;
         return TRUE;
     }
     if (strcmp (name, "dtype") == 0) {
@@ -260,8 +261,7 @@ config_read (Config *config, const char *path, GError **error)
     if (!bytes)
         return FALSE;
     text = g_bytes_get_data (bytes, &n);
-    if (!n || too_deep (text, n) ||
-        !json_parser_load_from_data (parser, text, (gssize) n, &cause) ||
+    if (!n || too_deep (text, n) || !json_parser_load_from_data (parser, text, (gssize)n, &cause) ||
         !(root = json_parser_get_root (parser)) || !JSON_NODE_HOLDS_OBJECT (root)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: not a JSON configuration: %s", path,
                      cause ? cause->message : "it must be one object, not nested deeply");
@@ -274,8 +274,8 @@ config_read (Config *config, const char *path, GError **error)
     return TRUE;
 }
 
-/* Writing. json-glib 1.6 writes 1e-08 as "1e-08.0", which no parser takes: numbers are written here, as
- * they would be typed. */
+/* Writing. json-glib 1.6 writes 1e-08 as "1e-08.0", which no parser takes: numbers are written
+ * here, as they would be typed. */
 
 static void
 append_string (GString *out, const char *text)
@@ -323,8 +323,9 @@ config_to_json (const Config *config, DlhComponent *const *components)
         if (components[kind])
             append_component (out, components[kind], config->parts[kind].name);
     // A seed above 2^63 does not fit the integers of JSON parsers: as text.
-    g_string_append_printf (out, config->seed > G_MAXINT64 ? "  \"seed\": \"%" G_GUINT64_FORMAT "\",\n"
-                                                           : "  \"seed\": %" G_GUINT64_FORMAT ",\n",
+    g_string_append_printf (out,
+                            config->seed > G_MAXINT64 ? "  \"seed\": \"%" G_GUINT64_FORMAT "\",\n"
+                                                      : "  \"seed\": %" G_GUINT64_FORMAT ",\n",
                             config->seed);
     g_string_append_printf (out, "  \"threads\": %" G_GINT64_FORMAT ",\n  \"dtype\": \"%s\"\n}\n",
                             config->threads, dlh_dtype_name (config->dtype));

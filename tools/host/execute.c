@@ -61,7 +61,7 @@ fail (const GError *error)
     fprintf (stderr, "dlhost: %s\n", error->message);
     if (error->domain != DLH_ERROR)
         return EXIT_RUN_FAILED;
-    switch ((DlhErrorCode) error->code) {
+    switch ((DlhErrorCode)error->code) {
     case DLH_ERROR_OPTION:
         return EXIT_USAGE;
     case DLH_ERROR_PLUGIN:
@@ -86,10 +86,11 @@ host_data (gpointer host, GError **error)
     g_autoptr (DlhData) data = dlh_data_new ();
 
     if (!c) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "this task needs data: give --dataset=NAME");
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "this task needs data: give --dataset=NAME");
         return NULL;
     }
-    if (!((const DlhDataset *) dlh_component_interface (c))
+    if (!((const DlhDataset *)dlh_component_interface (c))
              ->load (data, s->dtype, dlh_component_options (c), error)) {
         g_prefix_error (error, "%s: ", dlh_component_name (c));
         return NULL;
@@ -121,13 +122,13 @@ host_log (gpointer host, const char *event, gint64 step, const char *const *name
 static void
 host_progress (gpointer host, gint64 done, gint64 total, double examples)
 {
-    progress_step (&((Session *) host)->progress, done, total, examples);
+    progress_step (&((Session *)host)->progress, done, total, examples);
 }
 
 static void
 host_message (gpointer host, const char *text)
 {
-    progress_line (&((Session *) host)->progress, text);
+    progress_line (&((Session *)host)->progress, text);
 }
 
 static gboolean
@@ -141,7 +142,7 @@ host_checkpoint (gpointer host, gint64 step, GError **error)
 static gboolean
 host_should_stop (gpointer host)
 {
-    (void) host;
+    (void)host;
     return signal_seen != 0;
 }
 
@@ -204,7 +205,7 @@ start (Session *s, const Config *config, DlhRegistry *registry, const char *resu
 {
     if (!load_components (s, config, registry, error))
         return FALSE;
-    dlh_set_threads ((guint) config->threads);
+    dlh_set_threads ((guint)config->threads);
     s->dtype = config->dtype;
     s->store = dlh_store_new (config->seed, config->dtype);
     s->config_json = config_to_json (config, s->components);

@@ -142,7 +142,7 @@ add_end (JsonBuilder *json, const char *name, double end)
 {
     json_builder_set_member_name (json, name);
     // The widest integer stands for no limit.
-    if (isfinite (end) && fabs (end) < (double) G_MAXINT64)
+    if (isfinite (end) && fabs (end) < (double)G_MAXINT64)
         json_builder_add_double_value (json, end);
     else
         json_builder_add_null_value (json);

@@ -92,7 +92,7 @@ static gboolean
 set_dotted (Arguments *a, const char *name, const char *value, GError **error)
 {
     const char *dot = strchr (name, '.');
-    g_autofree char *kind_name = g_strndup (name, (gsize) (dot - name));
+    g_autofree char *kind_name = g_strndup (name, (gsize)(dot - name));
     DlhPluginKind kind = dlh_plugin_kind_from_name (kind_name);
 
     if (!kind)
@@ -149,10 +149,10 @@ parse (Arguments *a, int argc, char **argv, GError **error)
         g_autofree char *name = NULL;
 
         if (!g_str_has_prefix (text, "--")) {
-            g_ptr_array_add (a->words, (gpointer) text);
+            g_ptr_array_add (a->words, (gpointer)text);
             continue;
         }
-        name = equals ? g_strndup (text + 2, (gsize) (equals - text - 2)) : g_strdup (text + 2);
+        name = equals ? g_strndup (text + 2, (gsize)(equals - text - 2)) : g_strdup (text + 2);
         if (!equals && strcmp (name, "quiet") == 0)
             a->config.quiet = TRUE;
         else if (!equals && strcmp (name, "help") == 0)

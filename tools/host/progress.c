@@ -21,7 +21,7 @@ static void
 erase (Progress *p)
 {
     if (p->drawn)
-        printf ("\r%*s\r", (int) p->drawn, "");
+        printf ("\r%*s\r", (int)p->drawn, "");
     p->drawn = 0;
 }
 
@@ -50,7 +50,7 @@ progress_values (Progress *p, const char *const *names, const double *values, gu
 static char *
 duration (double seconds)
 {
-    guint s = (guint) CLAMP (seconds, 0, 360000);
+    guint s = (guint)CLAMP (seconds, 0, 360000);
 
     if (s >= 3600)
         return g_strdup_printf ("%u:%02u:%02u", s / 3600, s / 60 % 60, s % 60);
@@ -68,16 +68,15 @@ terminal_width (void)
 static char *
 progress_text (Progress *p, gint64 now, double examples)
 {
-    double elapsed = (double) (now - p->start) * 1e-6;
-    double steps = (double) p->done - p->first_done;
+    double elapsed = (double)(now - p->start) * 1e-6;
+    double steps = (double)p->done - p->first_done;
     g_autofree char *left =
-        duration (steps > 0 ? elapsed / steps * (double) (p->total - p->done) : 0);
+        duration (steps > 0 ? elapsed / steps * (double)(p->total - p->done) : 0);
 
-    return g_strdup_printf ("step %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT
-                            " (%d%%)%s  %.0f examples/s  %s left",
-                            p->done, p->total,
-                            (int) (100 * (double) p->done / (double) MAX (p->total, 1)),
-                            p->values ? p->values : "", elapsed > 0 ? examples / elapsed : 0, left);
+    return g_strdup_printf (
+        "step %" G_GINT64_FORMAT "/%" G_GINT64_FORMAT " (%d%%)%s  %.0f examples/s  %s left",
+        p->done, p->total, (int)(100 * (double)p->done / (double)MAX (p->total, 1)),
+        p->values ? p->values : "", elapsed > 0 ? examples / elapsed : 0, left);
 }
 
 void
@@ -91,14 +90,14 @@ progress_step (Progress *p, gint64 done, gint64 total, double examples)
     if (!p->start) {
         // The first step compiles: the rate counts from its end.
         p->start = p->last = now;
-        p->first_done = (double) done;
+        p->first_done = (double)done;
     }
     p->done = done;
     p->total = total;
     if (now - p->last < (p->terminal ? TERMINAL_INTERVAL : PLAIN_INTERVAL))
         return;
     p->last = now;
-    text = progress_text (p, now, examples * (1 - p->first_done / (double) MAX (done, 1)));
+    text = progress_text (p, now, examples * (1 - p->first_done / (double)MAX (done, 1)));
     if (!p->terminal) {
         puts (text);
     } else {

@@ -93,7 +93,7 @@ run_log_reopen (RunLog *log, const char *dir, gint64 step, GError **error)
 
             // A line cut off by a kill does not end in a brace.
             if (!g_str_has_suffix (lines[i], "}") || !record_number (lines[i], "step", &at) ||
-                at > (double) step)
+                at > (double)step)
                 continue;
             if (record_number (lines[i], "wall", &wall))
                 log->before = MAX (log->before, wall);
@@ -116,7 +116,7 @@ run_log_clear (RunLog *log)
 double
 run_log_seconds (const RunLog *log)
 {
-    return log->before + (double) (g_get_monotonic_time () - log->start) * 1e-6;
+    return log->before + (double)(g_get_monotonic_time () - log->start) * 1e-6;
 }
 
 gboolean
@@ -138,7 +138,9 @@ run_log_write (RunLog *log, const char *event, gint64 step, const char *const *n
                                     g_ascii_formatd (number, sizeof number, "%.9g", values[i]));
         else
             g_string_append_printf (s, ",\"%s\":null,\"%s/not_finite\":\"%s\"", name, name,
-                                    isnan (values[i]) ? "nan" : values[i] > 0 ? "inf" : "-inf");
+                                    isnan (values[i]) ? "nan"
+                                    : values[i] > 0   ? "inf"
+                                                      : "-inf");
     }
     g_string_append (s, "}\n");
     if (fwrite (s->str, 1, s->len, log->metrics) == s->len && fflush (log->metrics) == 0)
@@ -155,7 +157,7 @@ run_log_checkpoint (RunLog *log, DlhStore *store, gint64 step, const char *confi
     g_autoptr (GHashTable) metadata = g_hash_table_new (g_str_hash, g_str_equal);
 
     g_hash_table_insert (metadata, "dlhost", DLH_VERSION);
-    g_hash_table_insert (metadata, "config", (gpointer) config_json);
+    g_hash_table_insert (metadata, "config", (gpointer)config_json);
     return dlh_store_save (store, path, metadata, error);
 }
 
