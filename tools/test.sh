@@ -63,7 +63,6 @@ if build build-asan gcc -Db_sanitize=address,undefined -Doptimization=1; then
         echo "test: this machine forbids ptrace: leaks are not checked (valgrind's suite does)"
     }
     ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1" \
-    LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0" \
     UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1" \
         check build-asan --timeout-multiplier 5 --no-suite valgrind --no-suite sources
 else

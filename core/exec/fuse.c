@@ -147,10 +147,12 @@ void
 dlh_fuse (DlhCompiler *c)
 {
     c->groups = g_ptr_array_new ();
+    // Operands are asked for their group before they are visited.
+    for (guint id = 0; id < c->n; id++)
+        c->group[id] = DLH_NO_GROUP;
     for (guint id = c->n; id-- > 0;) {
         DlhNode *node = c->live[id] ? dlh_graph_node (c->graph, id) : NULL;
 
-        c->group[id] = DLH_NO_GROUP;
         if (!node)
             continue;
         if (dlh_is_elementwise (node)) {
