@@ -207,7 +207,6 @@ signal_saves (gconstpointer data)
     g_autofree char *line =
         g_strdup_printf (SMALL "--optimizer=sgd --steps=100000000 --quiet --out=signal%d", number);
     g_autofree char *err = NULL;
-    g_auto (Outcome) o = {0};
 
     g_assert_cmpint (interrupted (line, number, 600, &err), ==, 128 + number);
     g_assert_nonnull (strstr (err, "stopped at step"));
