@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Ops that move elements, against index arithmetic from their definitions, in every element type. */
+/* Ops that move elements, against index arithmetic from their definitions, in every element type.
+ */
 #include "test.h"
 
 static const DlhDType types[] = {DLH_F32, DLH_F64, DLH_I32, DLH_I64, DLH_BOOL};
@@ -48,7 +49,8 @@ static void
 check_element (const DlhTensor *out, gint64 k, double want)
 {
     if (dlh_tensor_get (out, k) != want)
-        test_fail ("element %" G_GINT64_FORMAT " is %g, must be %g", k, dlh_tensor_get (out, k), want);
+        test_fail ("element %" G_GINT64_FORMAT " is %g, must be %g", k, dlh_tensor_get (out, k),
+                   want);
 }
 
 static void
@@ -102,8 +104,8 @@ static void
 transpose_every_order (void)
 {
     static const DlhShape shapes[] = {
-        {1, {5}},          {2, {3, 7}},         {2, {64, 96}},        {2, {37, 83}},
-        {2, {1, 9}},       {3, {2, 35, 3}},     {3, {17, 1, 33}},     {3, {0, 3, 2}},
+        {1, {5}},           {2, {3, 7}},         {2, {64, 96}},         {2, {37, 83}},
+        {2, {1, 9}},        {3, {2, 35, 3}},     {3, {17, 1, 33}},      {3, {0, 3, 2}},
         {4, {2, 17, 3, 5}}, {4, {3, 4, 16, 16}}, {5, {2, 3, 1, 5, 18}},
     };
     guint type = 0;
@@ -179,8 +181,7 @@ slice_and_scatter (void)
                     g_autoptr (DlhGraph) graph = dlh_graph_new ();
                     DlhNode *x = dlh_input (graph, "x", dtype, shape);
                     DlhNode *y = dlh_slice (x, (int) axis, start, stop, step);
-                    DlhNode *z =
-                        dlh_slice_scatter (y, (int) axis, start, step, shape.dims[axis]);
+                    DlhNode *z = dlh_slice_scatter (y, (int) axis, start, step, shape.dims[axis]);
                     g_autoptr (DlhTensor) in = numbered (dtype, shape);
                     g_autoptr (DlhTensor) part = test_run (y, &in, 1), whole = test_run (z, &in, 1);
 
@@ -289,8 +290,12 @@ reshapes_keep_order (void)
 {
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
     DlhNode *x = dlh_input (graph, "x", DLH_I32, dlh_shape (2, 3, 4));
-    DlhNode *ys[] = {dlh_reshape (x, dlh_shape (4, -1)), dlh_flatten (x, 1), dlh_flatten (x, 3),
-                     dlh_expand (x, 0), dlh_expand (x, -1), dlh_flatten (x, 0)};
+    DlhNode *ys[] = {dlh_reshape (x, dlh_shape (4, -1)),
+                     dlh_flatten (x, 1),
+                     dlh_flatten (x, 3),
+                     dlh_expand (x, 0),
+                     dlh_expand (x, -1),
+                     dlh_flatten (x, 0)};
     const char *const want[] = {"[4,6]", "[2,12]", "[2,3,4,1]", "[1,2,3,4]", "[2,3,4,1]", "[24]"};
     g_autoptr (DlhTensor) in = numbered (DLH_I32, dlh_shape (2, 3, 4));
 
@@ -325,7 +330,8 @@ simplified (void)
     g_assert_true (dlh_node_is (dlh_transpose (x, moved_one, 3), "reshape"));
     g_assert_true (dlh_broadcast (x, dlh_shape (2, 3, 1)) == x);
     g_assert_true (dlh_node_input (dlh_broadcast (dlh_broadcast (x, dlh_shape (2, 3, 4)),
-                                                  dlh_shape (5, 2, 3, 4)), 0) == x);
+                                                  dlh_shape (5, 2, 3, 4)),
+                                   0) == x);
     g_assert_true (dlh_slice (x, 1, 0, 3, 1) == x);
     g_assert_true (dlh_slice (x, 1, 0, 3, 2) == dlh_slice (x, -2, 0, 3, 2));
     g_assert_true (dlh_reverse (dlh_reverse (x, 1), -2) == x);

@@ -29,7 +29,8 @@ static void
 check_element (const DlhTensor *out, gint64 k, double want)
 {
     if (dlh_tensor_get (out, k) != want)
-        test_fail ("element %" G_GINT64_FORMAT " is %g, must be %g", k, dlh_tensor_get (out, k), want);
+        test_fail ("element %" G_GINT64_FORMAT " is %g, must be %g", k, dlh_tensor_get (out, k),
+                   want);
 }
 
 static const DlhShape index_shapes[] = {{0, {0}}, {1, {9}}, {2, {3, 4}}, {1, {0}}};
@@ -71,14 +72,19 @@ scatter_every_axis (void)
         const guint axis = c % 3;
         const DlhShape index_shape = index_shapes[c / 3];
         const gint64 n = 4, m = dlh_shape_count (index_shape);
-        const gint64 inner = axis == 2 ? 1 : axis == 1 ? 300 : 600, outer = axis == 0 ? 1 : axis == 1 ? 2 : 600;
+        const gint64 inner = axis == 2   ? 1
+                             : axis == 1 ? 300
+                                         : 600,
+                     outer = axis == 0   ? 1
+                             : axis == 1 ? 2
+                                         : 600;
         const DlhDType dtype = c % 2 ? DLH_F32 : DLH_F64;
         DlhShape shape = dlh_shape_make (0, NULL);
         g_autoptr (DlhGraph) graph = dlh_graph_new ();
         DlhNode *x, *index;
         DlhTensor *in[2];
         g_autoptr (DlhTensor) out = NULL;
-        g_autofree double *want = g_new0 (double, outer * n * inner);
+        g_autofree double *want = g_new0 (double, outer *n *inner);
 
         // (2, 300) with the index's axes put in at @axis.
         for (guint i = 0; i <= 2; i++) {
@@ -169,7 +175,8 @@ out_of_range (void)
         g_autoptr (GError) error = NULL;
         DlhNode *index, *x, *y;
         DlhTensor *in[2];
-        g_autofree char *text = g_strdup_printf ("index %.0f (element 1) is outside [0, 4)", wrong[c / 5]);
+        g_autofree char *text =
+            g_strdup_printf ("index %.0f (element 1) is outside [0, 4)", wrong[c / 5]);
 
         dlh_graph_push_scope (graph, "words");
         x = dlh_input (graph, "x", DLH_F32, c % 5 == 2 ? dlh_shape (2, 4) : dlh_shape (4, 4));

@@ -3,9 +3,9 @@
 #include "test.h"
 
 static const DlhShape shapes[] = {
-    {0, {0}},          {1, {1}},       {1, {7}},          {1, {5000}},  {2, {3, 5}},
-    {2, {1, 17}},      {2, {33, 1}},   {2, {130, 19}},    {2, {9, 700}}, {3, {2, 3, 4}},
-    {3, {5, 1, 9}},    {3, {4, 31, 3}}, {4, {2, 3, 4, 5}}, {4, {3, 1, 6, 1}}, {5, {2, 3, 2, 3, 4}},
+    {0, {0}},       {1, {1}},        {1, {7}},          {1, {5000}},       {2, {3, 5}},
+    {2, {1, 17}},   {2, {33, 1}},    {2, {130, 19}},    {2, {9, 700}},     {3, {2, 3, 4}},
+    {3, {5, 1, 9}}, {3, {4, 31, 3}}, {4, {2, 3, 4, 5}}, {4, {3, 1, 6, 1}}, {5, {2, 3, 2, 3, 4}},
 };
 
 // Which result each element of @x belongs to, and how many results there are.
@@ -196,8 +196,8 @@ sum_simplified (void)
 static void
 sum_to_adjoint (void)
 {
-    static const DlhShape to[] = {{0, {0}}, {1, {4}}, {1, {1}}, {2, {3, 1}}, {3, {2, 1, 4}},
-                                  {3, {2, 3, 4}}};
+    static const DlhShape to[] = {{0, {0}},    {1, {4}},       {1, {1}},
+                                  {2, {3, 1}}, {3, {2, 1, 4}}, {3, {2, 3, 4}}};
     const DlhShape shape = dlh_shape (2, 3, 4);
 
     // <sum_to (x), y> = <x, broadcast (y)>
@@ -208,8 +208,8 @@ sum_to_adjoint (void)
         g_autoptr (DlhTensor) a = test_tensor_random (DLH_F64, shape, 1);
         g_autoptr (DlhTensor) b = test_tensor_random (DLH_F64, to[i], 2);
         DlhTensor *in[] = {a, b};
-        DlhNode *gap = dlh_sub (dlh_dot (dlh_sum_to (x, to[i]), y),
-                                dlh_dot (x, dlh_broadcast (y, shape)));
+        DlhNode *gap =
+            dlh_sub (dlh_dot (dlh_sum_to (x, to[i]), y), dlh_dot (x, dlh_broadcast (y, shape)));
         g_autoptr (DlhTensor) out = test_run (gap, in, 2);
 
         // 24 terms of at most |x| |y| < 4 * 4.
@@ -259,8 +259,7 @@ extremum_tie_first (void)
     const DlhShape shape = dlh_shape (2, 3, 2);
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
     DlhNode *x = dlh_input (graph, "x", DLH_F64, shape);
-    g_autoptr (DlhTensor) in =
-        test_tensor (DLH_F64, shape, 1, 5, 7, 7, 0, 9, 7, 2, 3, 9, 9, 9);
+    g_autoptr (DlhTensor) in = test_tensor (DLH_F64, shape, 1, 5, 7, 7, 0, 9, 7, 2, 3, 9, 9, 9);
     DlhNode *max = dlh_reduce_max (x, (const int[]){0, 2}, 2, FALSE);
     DlhNode *min = dlh_reduce_min (x, (const int[]){1}, 1, TRUE);
     g_autoptr (DlhTensor) dmax = test_run (dlh_gradient (max, x), &in, 1);
@@ -387,7 +386,8 @@ refused (void)
 int
 main (int argc, char **argv)
 {
-    static const Reduction sum = {dlh_sum, fold_sum, 0, FALSE}, mean = {dlh_mean, fold_sum, 0, TRUE},
+    static const Reduction sum = {dlh_sum, fold_sum, 0, FALSE},
+                           mean = {dlh_mean, fold_sum, 0, TRUE},
                            max = {dlh_reduce_max, fold_max, -INFINITY, FALSE},
                            min = {dlh_reduce_min, fold_min, INFINITY, FALSE};
 

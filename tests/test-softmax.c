@@ -6,9 +6,9 @@ typedef DlhNode *(*Along) (DlhNode *x, int axis);
 
 // Sizes below, at and above the blocks of the kernels, which hold 512 elements.
 static const DlhShape shapes[] = {
-    {1, {1}},           {1, {10}},        {1, {1300}},       {2, {7, 10}},   {2, {130, 3}},
-    {2, {3, 511}},      {2, {2, 513}},    {2, {600, 1}},     {3, {2, 5, 3}}, {3, {3, 1, 4}},
-    {3, {2, 9, 700}},   {4, {2, 3, 4, 5}},
+    {1, {1}},       {1, {10}},      {1, {1300}},      {2, {7, 10}},
+    {2, {130, 3}},  {2, {3, 511}},  {2, {2, 513}},    {2, {600, 1}},
+    {3, {2, 5, 3}}, {3, {3, 1, 4}}, {3, {2, 9, 700}}, {4, {2, 3, 4, 5}},
 };
 
 typedef struct {
@@ -81,9 +81,9 @@ check_shape (DlhShape shape, DlhDType dtype, double offset)
                                     tolerance (dtype, fabs (log_p)) +
                                         2 * DBL_EPSILON * fabs (want));
                 got = dlh_tensor_get (soft, at);
-                test_assert_within (&got, &p, 1,
-                                    p * (tolerance (dtype, fabs (log_p)) +
-                                         2 * DBL_EPSILON * fabs (want)));
+                test_assert_within (
+                    &got, &p, 1,
+                    p * (tolerance (dtype, fabs (log_p)) + 2 * DBL_EPSILON * fabs (want)));
             }
         }
     }
@@ -137,8 +137,7 @@ several_axes (void)
 
         for (gint64 i = 0; i < dlh_tensor_count (sums); i++)
             want[i] = log (want[i]);
-        g_assert_true (
-            dlh_shape_equal (dlh_tensor_get_shape (got), dlh_tensor_get_shape (sums)));
+        g_assert_true (dlh_shape_equal (dlh_tensor_get_shape (got), dlh_tensor_get_shape (sums)));
         test_assert_tensor (got, want, (gsize) dlh_tensor_count (sums), 10);
     }
 }
@@ -206,8 +205,8 @@ gradient_identities (void)
     DlhNode *loss = dlh_neg (dlh_sum_all (dlh_index (dlh_log_softmax (x, 1), 1, 2)));
     DlhNode *column = dlh_slice (dlh_gradient (loss, x), 1, 2, 3, 1);
     g_autoptr (DlhTensor) gap = test_run (dlh_sub (dx, p), &in, 1);
-    g_autoptr (DlhTensor) error = test_run (
-        dlh_sub (column, dlh_offset (dlh_slice (p, 1, 2, 3, 1), -1)), &in, 1);
+    g_autoptr (DlhTensor) error =
+        test_run (dlh_sub (column, dlh_offset (dlh_slice (p, 1, 2, 3, 1), -1)), &in, 1);
 
     test_assert_tensor (gap, ((double[24]){0}), 24, 1);
     test_assert_tensor (error, want, 4, 2);

@@ -4,7 +4,7 @@
 #include "cpu/move.h"
 #include "cpu/parallel.h"
 
-#define TILE 16          /* elements: a cache line of f32 */
+#define TILE 64          /* elements of a side: few pages are touched at once */
 #define PART_BYTES 65536 /* less is not worth a thread */
 
 void
@@ -99,9 +99,15 @@ typedef struct {
     static void part_##SUFFIX (T *restrict y, const T *restrict x, const Inner *p, gint64 i0,      \
                                gint64 i1, gint64 j0, gint64 j1)                                    \
     {                                                                                              \
-        for (gint64 i = i0; i < i1; i++)                                                           \
-            for (gint64 j = j0; j < j1; j++)                                                       \
-                y[i * p->to_step + j] = x[i + j * p->from_step];                                   \
+        const gint64 step = p->from_step;                                                          \
+                                                                                                   \
+        for (gint64 i = i0; i < i1; i++) {                                                         \
+            T *restrict row = y + i * p->to_step;                                                  \
+            const T *column = x + i + j0 * step;                                                   \
+                                                                                                   \
+            for (gint64 j = j0; j < j1; j++, column += step)                                       \
+                row[j] = *column;                                                                  \
+        }                                                                                          \
     }
 
 DEFINE_LOOPS (guint8, 1)
@@ -156,17 +162,17 @@ strip_1 (void *to, const void *from, const Inner *p)
     part_1 (to, from, p, 0, p->rows, 0, p->n);
 }
 
-// Tile by tile, so that each line of the source is in the cache while its elements are used.
+// Square by square, so that the lines of both sides stay in the cache until they are done.
 #define DEFINE_STRIP(T, SUFFIX, BLOCK)                                                             \
     static void strip_##SUFFIX (void *to, const void *from, const Inner *p)                        \
     {                                                                                              \
         T *y = to;                                                                                 \
         const T *x = from;                                                                         \
-        gint64 n = p->n / TILE * TILE, rows = p->rows / BLOCK * BLOCK;                             \
+        gint64 n = p->n / BLOCK * BLOCK, rows = p->rows / BLOCK * BLOCK;                           \
                                                                                                    \
         for (gint64 j0 = 0; j0 < n; j0 += TILE)                                                    \
             for (gint64 i = 0; i < rows; i += BLOCK)                                               \
-                for (gint64 j = j0; j < j0 + TILE; j += BLOCK)                                     \
+                for (gint64 j = j0; j < MIN (n, j0 + TILE); j += BLOCK)                            \
                     block_##SUFFIX (y + i * p->to_step + j, x + i + j * p->from_step, p->to_step,  \
                                     p->from_step);                                                 \
         part_##SUFFIX (y, x, p, rows, p->rows, 0, n);                                              \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Copies elements from one strided layout to another: what transpose, broadcast, slice, pad, concat,
- * reverse and diag come down to. Core-internal. */
+/* Copies elements from one strided layout to another: what transpose, broadcast, slice, pad,
+ * concat, reverse and diag come down to. Core-internal. */
 #pragma once
 
 #include <dlhost/shape.h>

@@ -38,8 +38,8 @@ dlh_axes_mark (DlhNode *x, const char *op, const int *axes, guint n, gint64 redu
         }
         s = dlh_shape_to_string (x->shape);
         if (a >= 0 && a < x->shape.rank)
-            return dlh_graph_fail (x->graph, DLH_ERROR_SHAPE, "%s: axis %d of %s is named twice", op,
-                                   axes[i], s);
+            return dlh_graph_fail (x->graph, DLH_ERROR_SHAPE, "%s: axis %d of %s is named twice",
+                                   op, axes[i], s);
         return dlh_graph_fail (x->graph, DLH_ERROR_SHAPE, "%s: %s has no axis %d", op, s, axes[i]);
     }
     return NULL;

@@ -14,7 +14,7 @@ DlhAround dlh_around (DlhShape shape, gint64 axis);
 /* The axis that a negative @axis means; one out of range stays as it is, for infer() to name. */
 gint64 dlh_axis (const DlhNode *x, int axis);
 
-/* Marks @axes in @reduced. Returns: NULL, or the error node when one is out of range or named twice. */
+/* Marks @axes in @reduced. Returns: NULL, or the error node: one is out of range or named twice. */
 DlhNode *dlh_axes_mark (DlhNode *x, const char *op, const int *axes, guint n,
                         gint64 reduced[DLH_MAX_RANK]);
 
@@ -34,7 +34,7 @@ double dlh_flops_none (const DlhNode *node);
 /* For ops that read each element of the first input once. */
 double dlh_flops_input (const DlhNode *node);
 
-/* @x with its @reduced axes joined into one: (outer, n, inner); they are brought together first when
- * other axes lie between them. @shape: of a reduction's result. */
+/* @x with its @reduced axes joined into one: (outer, n, inner); they are brought together first
+ * when other axes lie between them. @shape: of a reduction's result. */
 DlhNode *dlh_axes_join (DlhNode *x, const gint64 reduced[DLH_MAX_RANK], gboolean keep,
                         DlhShape *shape);

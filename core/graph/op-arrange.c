@@ -55,8 +55,8 @@ reshape_sample (DlhSample *s, guint which)
     DlhNode *x = which > 2 ? NULL : dlh_sample_uniform (s, -2, 2, dlh_sample_shape (s, 2, 3, 4));
 
     if (which == 0)
-        return dlh_reshape (x, dlh_shape (dlh_node_dim (x, 2),
-                                          dlh_node_dim (x, 0) * dlh_node_dim (x, 1)));
+        return dlh_reshape (
+            x, dlh_shape (dlh_node_dim (x, 2), dlh_node_dim (x, 0) * dlh_node_dim (x, 1)));
     if (which == 1)
         return dlh_flatten (x, 1);
     return which == 2 ? dlh_expand (x, -1) : NULL;
@@ -142,8 +142,8 @@ dlh_flatten (DlhNode *x, guint first_axis)
     }
     for (guint i = first_axis; i < x->shape.rank; i++)
         rest *= x->shape.dims[i];
-    return dlh_reshape (x, dlh_shape_insert (dlh_shape_make (first_axis, x->shape.dims), first_axis,
-                                             rest));
+    return dlh_reshape (
+        x, dlh_shape_insert (dlh_shape_make (first_axis, x->shape.dims), first_axis, rest));
 }
 
 DlhNode *
@@ -375,8 +375,7 @@ broadcast_run (const DlhCall *call, GError **error)
     for (guint i = 0; i < y->shape.rank; i++) {
         gboolean repeated = i < before || from.dims[i - before] == 1;
 
-        dlh_move_axis (&move, y->shape.dims[i], to_steps[i],
-                       repeated ? 0 : from_steps[i - before]);
+        dlh_move_axis (&move, y->shape.dims[i], to_steps[i], repeated ? 0 : from_steps[i - before]);
     }
     dlh_move_run (&move, dlh_dtype_size (y->dtype), call->out, call->in[0]);
     return TRUE;

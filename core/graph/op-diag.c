@@ -61,8 +61,8 @@ diag_sample (DlhSample *s, guint which)
 {
     if (which > 1)
         return NULL;
-    return dlh_diag (dlh_sample_uniform (s, -2, 2, which ? dlh_sample_shape (s, 2, 3)
-                                                         : dlh_sample_shape (s, 4)));
+    return dlh_diag (dlh_sample_uniform (
+        s, -2, 2, which ? dlh_sample_shape (s, 2, 3) : dlh_sample_shape (s, 4)));
 }
 
 static DlhNode *
@@ -130,8 +130,8 @@ diag_part_sample (DlhSample *s, guint which)
 {
     if (which > 1)
         return NULL;
-    return dlh_diag_part (dlh_sample_uniform (s, -2, 2, which ? dlh_sample_shape (s, 2, 3, 3)
-                                                              : dlh_sample_shape (s, 4, 4)));
+    return dlh_diag_part (dlh_sample_uniform (
+        s, -2, 2, which ? dlh_sample_shape (s, 2, 3, 3) : dlh_sample_shape (s, 4, 4)));
 }
 
 static DlhNode *
@@ -139,8 +139,7 @@ diag_part_reject (DlhSample *s, guint which)
 {
     if (which > 1)
         return NULL;
-    return dlh_diag_part (
-        dlh_sample_uniform (s, -2, 2, which ? dlh_shape (3) : dlh_shape (3, 4)));
+    return dlh_diag_part (dlh_sample_uniform (s, -2, 2, which ? dlh_shape (3) : dlh_shape (3, 4)));
 }
 
 static const DlhOp op_diag_part = {
@@ -242,14 +241,15 @@ triu_run (const DlhCall *call, GError **error)
 }
 
 static DlhNode *
-triangle_sample (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int))
+triangle_sample (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int) )
 {
     static const int ks[] = {0, 1, -1, 2, -9};
 
     if (which >= G_N_ELEMENTS (ks))
         return NULL;
-    return make (dlh_sample_uniform (s, -2, 2, which == 1 ? dlh_sample_shape (s, 2, 4, 3)
-                                                          : dlh_sample_shape (s, 3, 4)),
+    return make (dlh_sample_uniform (s, -2, 2,
+                                     which == 1 ? dlh_sample_shape (s, 2, 4, 3)
+                                                : dlh_sample_shape (s, 3, 4)),
                  ks[which]);
 }
 

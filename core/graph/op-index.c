@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements chosen by an index: gather and scatter-add, take and put along the last axis, one-hot. */
+/* Elements chosen by an index: gather, scatter-add, take and put along the last axis, one-hot. */
 #include <string.h>
 #include <dlhost/dlhost.h>
 #include "cpu/parallel.h"
@@ -229,8 +229,6 @@ scatter_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
             const T *x = (const T *) (gconstpointer) job->x + outer * job->m * a.inner + column;   \
             T *y = (T *) (gpointer) job->y + outer * a.n * a.inner + column;                       \
                                                                                                    \
-            for (gint64 k = 0; k < a.n; k++)                                                       \
-                memset (y + k * a.inner, 0, (gsize) n * sizeof (T));                               \
             for (gint64 i = 0; i < job->m; i++, x += a.inner) {                                    \
                 T *restrict row = y + index_at (job->index, job->index_dtype, i) * a.inner;        \
                                                                                                    \
@@ -258,10 +256,12 @@ scatter_run (const DlhCall *call, GError **error)
     if (!check_range (call, 1, job.around.n, error))
         return FALSE;
     job.wide = (inner + WIDTH - 1) / WIDTH;
-    if (dlh_shape_count (y->shape))
-        dlh_parallel_for ((gsize) (job.around.outer * job.wide),
-                          MAX (1, PART / (gsize) ((job.m + job.around.n) * MIN (inner, WIDTH))),
-                          y->dtype == DLH_F32 ? scatter_float : scatter_double, &job);
+    if (!dlh_shape_count (y->shape))
+        return TRUE;
+    memset (call->out, 0, (gsize) dlh_shape_count (y->shape) * dlh_dtype_size (y->dtype));
+    dlh_parallel_for ((gsize) (job.around.outer * job.wide),
+                      MAX (1, PART / (gsize) (MAX (job.m, 1) * MIN (inner, WIDTH))),
+                      y->dtype == DLH_F32 ? scatter_float : scatter_double, &job);
     return TRUE;
 }
 
@@ -354,8 +354,9 @@ take_work (gsize begin, gsize end, guint thread, gpointer user_data)
     const Job *job = user_data;
 
     (void) thread;
-    (job->element == 4 ? take_4 : job->element == 8 ? take_8 : take_1) (job, (gint64) begin,
-                                                                       (gint64) end);
+    (job->element == 4   ? take_4
+     : job->element == 8 ? take_8
+                         : take_1) (job, (gint64) begin, (gint64) end);
 }
 
 static void
@@ -366,8 +367,9 @@ put_work (gsize begin, gsize end, guint thread, gpointer user_data)
 
     (void) thread;
     memset (job->y + begin * row, 0, (end - begin) * row);
-    (job->element == 4 ? put_4 : job->element == 8 ? put_8 : put_1) (job, (gint64) begin,
-                                                                    (gint64) end);
+    (job->element == 4   ? put_4
+     : job->element == 8 ? put_8
+                         : put_1) (job, (gint64) begin, (gint64) end);
 }
 
 static gboolean
@@ -615,7 +617,8 @@ one_hot_reject (DlhSample *s, guint which)
 {
     if (which == 0)
         return dlh_one_hot (dlh_sample_index (s, 4, dlh_shape (3)), -1, DLH_F32);
-    return which == 1 ? dlh_one_hot (dlh_sample_uniform (s, 0, 1, dlh_shape (3)), 4, DLH_F32) : NULL;
+    return which == 1 ? dlh_one_hot (dlh_sample_uniform (s, 0, 1, dlh_shape (3)), 4, DLH_F32)
+                      : NULL;
 }
 
 static const DlhOp op_one_hot = {

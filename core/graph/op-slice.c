@@ -76,8 +76,8 @@ slice_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 {
     const SliceAttrs *a = y->attrs;
 
-    dx[0] = dlh_slice_scatter (dy, (int) a->axis, a->start, a->step,
-                               y->inputs[0]->shape.dims[a->axis]);
+    dx[0] =
+        dlh_slice_scatter (dy, (int) a->axis, a->start, a->step, y->inputs[0]->shape.dims[a->axis]);
 }
 
 static gboolean
@@ -183,8 +183,8 @@ scatter_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **e
     n = x->shape.dims[a->axis];
     *dtype = x->dtype;
     if (a->start >= 0 && a->step >= 1 && a->size >= 0 && a->start <= a->size &&
-        (n == 0 || (!__builtin_mul_overflow (n - 1, a->step, &last) &&
-                    last < a->size - a->start))) {
+        (n == 0 ||
+         (!__builtin_mul_overflow (n - 1, a->step, &last) && last < a->size - a->start))) {
         *shape = dlh_shape_with (x->shape, (guint) a->axis, a->size);
         return TRUE;
     }
@@ -201,8 +201,8 @@ scatter_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
     const ScatterAttrs *a = y->attrs;
     gint64 n = y->inputs[0]->shape.dims[a->axis];
 
-    dx[0] = dlh_slice (dy, (int) a->axis, a->start, a->start + MAX (0, (n - 1) * a->step + 1),
-                       a->step);
+    dx[0] =
+        dlh_slice (dy, (int) a->axis, a->start, a->start + MAX (0, (n - 1) * a->step + 1), a->step);
 }
 
 static gboolean
@@ -585,5 +585,5 @@ dlh_reverse (DlhNode *x, int axis)
     return dlh_node_new (&op_reverse, &x, 1, &a);
 }
 
-const DlhOp *const dlh_ops_slice[] = {&op_slice, &op_slice_scatter, &op_concat, &op_pad,
-                                      &op_reverse, NULL};
+const DlhOp *const dlh_ops_slice[] = {&op_slice, &op_slice_scatter, &op_concat,
+                                      &op_pad,   &op_reverse,       NULL};

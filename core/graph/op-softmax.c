@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* softmax, log-softmax and logsumexp along an axis. */
 #include <dlhost/dlhost.h>
-#include "cpu/softmax.h"
+#include "cpu/rows.h"
 #include "graph/axes.h"
 
 typedef struct {
@@ -46,11 +46,11 @@ log_softmax_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 }
 
 static gboolean
-softmax_run (const DlhCall *call, DlhSoftmaxKind kind, gint64 axis)
+softmax_run (const DlhCall *call, DlhRowsOp op, gint64 axis)
 {
     DlhAround a = dlh_around (call->node->inputs[0]->shape, axis);
 
-    dlh_softmax_run (kind, call->node->dtype, a.outer, a.n, a.inner, call->in[0], call->out);
+    dlh_rows_run (op, call->node->dtype, a.outer, a.n, a.inner, call->in[0], call->out);
     return TRUE;
 }
 
@@ -58,21 +58,21 @@ static gboolean
 plain_run (const DlhCall *call, GError **error)
 {
     (void) error;
-    return softmax_run (call, DLH_SOFTMAX, axis_of (call->node));
+    return softmax_run (call, DLH_ROWS_SOFTMAX, axis_of (call->node));
 }
 
 static gboolean
 log_run (const DlhCall *call, GError **error)
 {
     (void) error;
-    return softmax_run (call, DLH_LOG_SOFTMAX, axis_of (call->node));
+    return softmax_run (call, DLH_ROWS_LOG_SOFTMAX, axis_of (call->node));
 }
 
 static gboolean
 logsumexp_run (const DlhCall *call, GError **error)
 {
     (void) error;
-    return softmax_run (call, DLH_LOGSUMEXP, 1);
+    return softmax_run (call, DLH_ROWS_LOGSUMEXP, 1);
 }
 
 // A difference, an exponential (counted as ten), a sum and a quotient.
@@ -83,7 +83,7 @@ softmax_flops (const DlhNode *node)
 }
 
 static DlhNode *
-softmax_sample (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int))
+softmax_sample (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int) )
 {
     if (which > 3)
         return NULL;
@@ -93,7 +93,7 @@ softmax_sample (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int))
 }
 
 static DlhNode *
-softmax_reject (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int))
+softmax_reject (DlhSample *s, guint which, DlhNode *(*make) (DlhNode *, int) )
 {
     if (which == 0)
         return make (dlh_sample_uniform (s, -2, 2, dlh_shape (2, 3)), 2);
