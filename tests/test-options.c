@@ -6,7 +6,7 @@
 
 typedef struct {
     double lr, clip, gain;
-    gint64 steps, id;
+    gint64 steps, id, level;
     gboolean on;
     const char *label;
     const char *norm;
@@ -26,6 +26,7 @@ static const DlhOption table[] = {
     DLH_CHOICE (Options, norm, "l2", "l1|l2|maximum", "Norm"),
     DLH_DOUBLES (Options, betas, "0,0.9,0.99", 0.0, 1.0, "Each", .flags = DLH_MAX_OPEN),
     DLH_INTS (Options, sizes, "[]", 1, 4096, "Sizes", .flags = DLH_ALLOW_EMPTY),
+    DLH_INT (Options, level, 0, 0, 10, "Level", .flags = DLH_MAX_OPEN),
 };
 
 /* Parses the defaults with one option set. */
@@ -130,6 +131,7 @@ static const Refused refused[] = {
     {"double/suffix", "lr", "1f", "must be a number"},
     {"double/nan", "lr", "nan", "t: 'lr' is 'nan', must be a number"},
     {"double/inf", "lr", "inf", "t: 'lr' is 'inf', must be finite"},
+    {"double/inf-of-unbounded", "gain", "-inf", "t: 'gain' is '-inf', must be finite"},
     {"double/overflow", "clip", "1e400", "must be a number of at most 1.8e308"},
     {"double/underflow", "lr", "1e-400", "must be 0 or a number of at least"},
     {"double/below", "lr", "-1", "t: 'lr' is -1, must be in [0, 100]"},
@@ -146,6 +148,7 @@ static const Refused refused[] = {
     {"int/overflow", "id", "9223372036854775808", "must be a whole number of at most 64 bits"},
     {"int/open-end", "steps", "1", "t: 'steps' is 1, must be in (1, 9007199254740992]"},
     {"int/one-beyond-2^53", "steps", "9007199254740993", "must be in (1, 9007199254740992]"},
+    {"int/open-top", "level", "10", "t: 'level' is 10, must be in [0, 10)"},
     {"bool/word", "on", "maybe", "t: 'on' is 'maybe', must be true or false"},
     {"bool/two", "on", "2", "must be true or false"},
     {"choice/typo", "norm", "maximun",
@@ -169,7 +172,8 @@ static const Refused refused[] = {
     {"name/beginning", "lab", "1", "t: no option 'lab'; did you mean 'label'?"},
     {"name/capital", "LR", "1", "t: no option 'LR'; did you mean 'lr'?"},
     {"name/far", "temperature", "1",
-     "t: no option 'temperature'; it has lr, clip, gain, steps, id, on, label, norm, betas, sizes"},
+     "t: no option 'temperature'; it has lr, clip, gain, steps, id, on, label, norm, betas, sizes, "
+     "level"},
     {"name/escape", "\x1b[2J", "1", "t: no option '\\x1b[2J'; it has"},
     {"name/empty", "", "1", "t: no option ''; it has"},
 };
@@ -258,8 +262,9 @@ static void
 range_texts (void)
 {
     static const char *const want[] = {
-        "[0, 100]",      "(0, inf]", "(-inf, 5)", "(1, 9007199254740992]", NULL, NULL, NULL,
-        "l1|l2|maximum", "[0, 1)",   "[1, 4096]",
+        "[0, 100]", "(0, inf]",  "(-inf, 5)", "(1, 9007199254740992]",
+        NULL,       NULL,        NULL,        "l1|l2|maximum",
+        "[0, 1)",   "[1, 4096]", "[0, 10)",
     };
 
     for (guint i = 0; i < G_N_ELEMENTS (table); i++) {

@@ -63,12 +63,6 @@ descriptor_at (const guint8 *bytes, gsize n)
     g_assert_not_reached ();
 }
 
-static DlhRegistry *
-fixture_registry (const char *dir)
-{
-    return dlh_registry_new (dir ? dir : "");
-}
-
 /* Asserts that the file at @path is refused with @message, by find and by load. */
 static void
 assert_refused (const char *path, const char *message)
@@ -123,7 +117,7 @@ static void
 find_three_names (void)
 {
     g_autoptr (TestDir) dir = test_temp_dir ();
-    g_autoptr (DlhRegistry) registry = fixture_registry (dir);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (dir);
     g_autofree char *path = g_build_filename (dir, "good.so", NULL);
     const char *const names[] = {"good", "good.so", path};
 
@@ -144,12 +138,13 @@ find_working_directory (void)
 {
     g_autoptr (TestDir) dir = test_temp_dir ();
     g_autofree char *before = g_get_current_dir ();
-    g_autoptr (DlhRegistry) registry = fixture_registry ("::");
+    g_autoptr (DlhRegistry) registry = NULL;
     g_autoptr (GError) error = NULL, other = NULL;
     const DlhPluginInfo *by_path, *by_name;
 
     copy_fixture ("good.so", dir, "good.so");
     g_assert_cmpint (g_chdir (dir), ==, 0);
+    registry = dlh_registry_new ("::"); // empty entries, which PATH takes for this directory
     by_path = dlh_registry_find (registry, 0, "./good.so", &error);
     by_name = dlh_registry_find (registry, 0, "good.so", &other);
     g_assert_cmpint (g_chdir (before), ==, 0);
@@ -163,7 +158,7 @@ static void
 list_sorted (void)
 {
     g_autoptr (TestDir) dir = test_temp_dir ();
-    g_autoptr (DlhRegistry) registry = fixture_registry (dir);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (dir);
     g_autoptr (GPtrArray) all = NULL, models = NULL;
 
     copy_fixture ("trace.so", dir, "a.so");
@@ -199,7 +194,7 @@ static void
 list_rejects (void)
 {
     g_autoptr (TestDir) dir = test_temp_dir ();
-    g_autoptr (DlhRegistry) registry = fixture_registry (dir);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (dir);
     g_autofree char *text = test_write_file (dir, "bad.so", "INPUT(libc.so)\n", -1);
     g_autoptr (GError) error = NULL;
 
