@@ -191,7 +191,7 @@ out_of_range (void)
         in[0] = numbered (DLH_F32, dlh_node_shape (x));
         in[1] = test_tensor (DLH_I64, dlh_shape (2), 3, wrong[c / 5]);
         g_assert_false (dlh_function_run (f, in, 2, &error));
-        g_assert_true (g_str_has_prefix (error->message, "words"));
+        g_assert_true (error && g_str_has_prefix (error->message, "words"));
         test_assert_error (&error, DLH_ERROR_DATA, text);
         dlh_tensor_unref (in[0]);
         dlh_tensor_unref (in[1]);
