@@ -461,10 +461,10 @@ static const DlhOptimizer kfac = {.size = sizeof (DlhOptimizer), .build = kfac_b
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, kfac, KfacOptions,
     DLH_OPTIONS (
-        DLH_DOUBLE (KfacOptions, lr, 0.02, 0.0, 1e6, "Step size", .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, lr, 0.1, 0.0, 1e6, "Step size", .flags = DLH_MIN_OPEN),
         DLH_DOUBLE (KfacOptions, momentum, 0.9, 0.0, 1.0, "Damping of the velocity; 0: none",
                     .flags = DLH_MAX_OPEN),
-        DLH_DOUBLE (KfacOptions, damping, 1e-2, 0.0, 1e6,
+        DLH_DOUBLE (KfacOptions, damping, 0.3, 0.0, 1e6,
                     "Added to the curvature (lambda), split between the factors",
                     .flags = DLH_MIN_OPEN),
         DLH_DOUBLE (KfacOptions, kl_clip, 1e-2, 0.0, 1e6,

@@ -354,7 +354,7 @@ static const DlhTask train = {.size = sizeof (DlhTask), .run = train_run};
 DLH_PLUGIN_DEFINE (
     DLH_TASK, train, TrainOptions,
     DLH_OPTIONS (
-        DLH_INT (TrainOptions, epochs, 5, 1, 1000000, "Passes over the training data",
+        DLH_INT (TrainOptions, epochs, 6, 1, 1000000, "Passes over the training data",
                  .unit = "epochs"),
         DLH_INT (TrainOptions, steps, 0, 0, 1000000000000, "Steps to train; 0: epochs decide",
                  .unit = "steps"),
@@ -365,7 +365,7 @@ DLH_PLUGIN_DEFINE (
                  "Steps between evaluations; 0: after each epoch", .unit = "steps"),
         DLH_INT (TrainOptions, checkpoint, 0, 0, 1000000000,
                  "Steps between checkpoints; 0: only at the end", .unit = "steps"),
-        DLH_CHOICE (TrainOptions, schedule, "constant",
+        DLH_CHOICE (TrainOptions, schedule, "cosine",
                     "constant|step|exponential|cosine|inverse-time",
                     "How the step size changes over training"),
         DLH_DOUBLE (TrainOptions, factor, 0.1, 0.0, 1e6,
