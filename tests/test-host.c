@@ -298,6 +298,22 @@ evaluate_scores_a_checkpoint (void)
     g_assert_true (a && b && strncmp (a, b, strlen ("test/loss 0.1234")) == 0);
 }
 
+// With a step size of 0 nothing ever improves: the first evaluation counts, two more are waited for.
+static void
+patience_stops_early (void)
+{
+    g_auto (Outcome) o = {0};
+    g_auto (Outcome) p = {0};
+
+    run (&o, SMALL "--dataset.valid=50 --optimizer=sgd,lr=0 --epochs=50 --task.patience=2 --out=early");
+    g_assert_cmpint (o.code, ==, 0);
+    g_assert_nonnull (strstr (o.out, "early stop at step 30: valid/loss has not improved for 2"));
+    g_free (contents ("early", "checkpoint-30.safetensors", NULL));
+    run (&p, SMALL "--optimizer=sgd --task.patience=2");
+    g_assert_cmpint (p.code, ==, 2);
+    g_assert_nonnull (strstr (p.err, "no validation split"));
+}
+
 static void
 quiet_prints_nothing (void)
 {
@@ -324,6 +340,7 @@ main (int argc, char **argv)
     g_test_add_func ("/host/seed/decides", seed_decides);
     g_test_add_func ("/host/existing-run/kept", existing_run_is_kept);
     g_test_add_func ("/host/evaluate/scores-checkpoint", evaluate_scores_a_checkpoint);
+    g_test_add_func ("/host/patience/stops-early", patience_stops_early);
     g_test_add_func ("/host/quiet/prints-nothing", quiet_prints_nothing);
     g_test_add_data_func ("/host/kill/sgd-resumes-bitwise", "sgd", kill_and_resume);
     g_test_add_data_func ("/host/kill/adam-resumes-bitwise", "adam", kill_and_resume);
