@@ -76,7 +76,7 @@ append_parameters (GString *out, const DlhPluginInfo *info)
 {
     static const char *const heading[] = {"name", "type", "default", "range", "unit", "meaning"};
     guint n = info->manifest->n_options + 1;
-    g_autofree gpointer memory = g_new0 (char *, n *N_COLUMNS);
+    g_autofree gpointer memory = g_new0 (char *, n * N_COLUMNS);
     char *(*rows)[N_COLUMNS] = memory;
     gboolean units = FALSE;
 
@@ -95,8 +95,9 @@ append_parameters (GString *out, const DlhPluginInfo *info)
     for (guint c = 0; c < N_COLUMNS; c++)
         rows[0][c] = g_strdup (c == UNIT && !units ? "" : heading[c]);
     append_table (out, rows, n);
-    for (guint i = 0; i < n * N_COLUMNS; i++)
-        g_free (rows[0][i]);
+    for (guint i = 0; i < n; i++)
+        for (guint c = 0; c < N_COLUMNS; c++)
+            g_free (rows[i][c]);
 }
 
 static char *
