@@ -365,9 +365,14 @@ not_found (DlhRegistry *registry, DlhPluginKind kind, const char *id, const char
         g_autofree char *dir = dlh_text_show (registry->dirs->pdata[i]);
         gboolean there = g_file_test (registry->dirs->pdata[i], G_FILE_TEST_IS_DIR);
 
-        g_string_append_printf (text, "%s%s%s", i ? ", " : "; searched ", dir,
-                                there ? "" : " (not there)");
+        g_string_append_printf (text, "%s%s%s",
+                                i      ? ", "
+                                : near ? " (searched "
+                                       : "; searched ",
+                                dir, there ? "" : " (not there)");
     }
+    if (near && registry->dirs->len)
+        g_string_append_c (text, ')');
     if (registry->dirs->len == 0)
         g_string_append (text, "; the plugin path is empty");
     if (*name && g_file_test (name, G_FILE_TEST_IS_REGULAR))
