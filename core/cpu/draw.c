@@ -1,183 +1,114 @@
 /* SPDX-License-Identifier: MIT */
-/* See draw.h. Work is shared out in blocks, so that results do not depend on threads. */
-#include <math.h>
+/* See draw.h. Work is shared out in groups of blocks, so that results do not depend on threads. */
+#include <string.h>
 #include "cpu/draw.h"
+#include "cpu/loops.h"
 #include "cpu/parallel.h"
 
-#define GRAIN 2048 /* blocks */
+#define N_FLOATS (4 * DLH_PHILOX_LANES)  /* elements of a group */
+#define N_SIGNS (128 * DLH_PHILOX_LANES)
+#define GRAIN 128 /* groups: some microseconds */
 
 typedef struct {
     const DlhDraw *draw;
+    DlhPhiloxFill fill;
     const void *p;
-    void *out;
-    gsize n;
+    char *out;
+    gsize n, n_group; /* elements in all, and in a group */
+    gsize size;       /* of an element */
 } Job;
 
-static inline void
-words (const DlhDraw *draw, gsize block, guint32 plane, guint32 w[4])
+static void
+fill_groups (const Job *job, char *out, gsize first, gsize n)
 {
-    const guint32 c[4] = {(guint32) block, draw->index | plane, (guint32) draw->counter,
-                          (guint32) (draw->counter >> 32)};
+    guint64 block = (guint64) job->draw->index << 32 | first * DLH_PHILOX_LANES;
 
-    dlh_philox (c, draw->key, w);
+    job->fill (out, job->draw->key, job->draw->counter, block, n);
 }
 
-// 24 and 53 bits, multiples of 2^-24 and 2^-53 in [0, 1).
-static inline void
-uniform4_f32 (const DlhDraw *draw, gsize block, float u[4])
+// Groups that fit go straight to memory; the last may be longer than what is wanted.
+static void
+fill_part (gsize begin, gsize end, guint thread, gpointer data)
 {
-    guint32 w[4];
+    const Job *job = data;
+    gsize full = MIN (end, job->n / job->n_group);
+    double rest[N_SIGNS];
 
-    words (draw, block, 0, w);
-    for (int j = 0; j < 4; j++)
-        u[j] = (float) (w[j] >> 8) * 0x1p-24f;
-}
+    (void) thread;
+    if (begin < full)
+        fill_groups (job, job->out + begin * job->n_group * job->size, begin, full - begin);
+    if (full < end) {
+        gsize done = MAX (begin, full) * job->n_group;
 
-static inline void
-bits53 (const DlhDraw *draw, gsize block, double k[4])
-{
-    guint32 high[4], low[4];
-
-    words (draw, block, 0, high);
-    words (draw, block, 1u << 31, low);
-    for (int j = 0; j < 4; j++)
-        k[j] = (double) (((guint64) high[j] << 21) | (low[j] >> 11));
-}
-
-static inline void
-uniform4_f64 (const DlhDraw *draw, gsize block, double u[4])
-{
-    bits53 (draw, block, u);
-    for (int j = 0; j < 4; j++)
-        u[j] *= 0x1p-53;
-}
-
-// Box and Muller: a pair of words gives a pair of normals. The radius comes from a word at its full
-// precision near 0, never 0 itself, so tails reach 6.7 (f32) and 8.6 (f64).
-static inline void
-normal4_f32 (const DlhDraw *draw, gsize block, float z[4])
-{
-    guint32 w[4];
-
-    words (draw, block, 0, w);
-    for (int j = 0; j < 4; j += 2) {
-        float r = sqrtf (-2 * logf (((float) w[j] + 0.5f) * 0x1p-32f));
-        float angle = (float) (gint32) w[j + 1] * (float) (G_PI * 0x1p-31);
-
-        z[j] = r * cosf (angle);
-        z[j + 1] = r * sinf (angle);
+        fill_groups (job, (char *) rest, MAX (begin, full), 1);
+        memcpy (job->out + done * job->size, rest, (job->n - done) * job->size);
     }
 }
 
-static inline void
-normal4_f64 (const DlhDraw *draw, gsize block, double z[4])
+static void
+bernoulli_f32 (float *out, const float *u, const float *p, gsize n)
 {
-    double k[4];
+    for (gsize i = 0; i < n; i++)
+        out[i] = u[i] < p[i] ? 1.0f : 0.0f;
+}
 
-    bits53 (draw, block, k);
-    for (int j = 0; j < 4; j += 2) {
-        double r = sqrt (-2 * log ((k[j] + 0.5) * 0x1p-53));
-        // As for f32, the upper half of the words are the negative angles.
-        double turns = k[j + 1] < 0x1p52 ? k[j + 1] : k[j + 1] - 0x1p53;
+static void
+bernoulli_f64 (double *out, const double *u, const double *p, gsize n)
+{
+    for (gsize i = 0; i < n; i++)
+        out[i] = u[i] < p[i] ? 1.0 : 0.0;
+}
 
-        z[j] = r * cos (turns * (G_PI * 0x1p-52));
-        z[j + 1] = r * sin (turns * (G_PI * 0x1p-52));
+static void
+bernoulli_part (gsize begin, gsize end, guint thread, gpointer data)
+{
+    const Job *job = data;
+
+    (void) thread;
+    for (gsize g = begin; g < end; g++) {
+        gsize at = g * N_FLOATS, n = MIN (N_FLOATS, job->n - at);
+        double u[N_FLOATS];
+
+        fill_groups (job, (char *) u, g, 1);
+        if (job->size == sizeof (float))
+            bernoulli_f32 ((float *) job->out + at, (float *) u, (const float *) job->p + at, n);
+        else
+            bernoulli_f64 ((double *) job->out + at, u, (const double *) job->p + at, n);
     }
 }
 
-#define DRAW_LOOPS(T, name)                                                                        \
-    static void uniform_##name (gsize begin, gsize end, guint thread, gpointer data)               \
-    {                                                                                              \
-        const Job *job = data;                                                                     \
-                                                                                                   \
-        (void) thread;                                                                             \
-        for (gsize b = begin; b < end; b++) {                                                      \
-            T *out = (T *) job->out + 4 * b, u[4];                                                 \
-                                                                                                   \
-            uniform4_##name (job->draw, b, u);                                                     \
-            for (gsize j = 0; j < MIN (4, job->n - 4 * b); j++)                                    \
-                out[j] = u[j];                                                                     \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
-    static void normal_##name (gsize begin, gsize end, guint thread, gpointer data)                \
-    {                                                                                              \
-        const Job *job = data;                                                                     \
-                                                                                                   \
-        (void) thread;                                                                             \
-        for (gsize b = begin; b < end; b++) {                                                      \
-            T *out = (T *) job->out + 4 * b, z[4];                                                 \
-                                                                                                   \
-            normal4_##name (job->draw, b, z);                                                      \
-            for (gsize j = 0; j < MIN (4, job->n - 4 * b); j++)                                    \
-                out[j] = z[j];                                                                     \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
-    static void bernoulli_##name (gsize begin, gsize end, guint thread, gpointer data)             \
-    {                                                                                              \
-        const Job *job = data;                                                                     \
-                                                                                                   \
-        (void) thread;                                                                             \
-        for (gsize b = begin; b < end; b++) {                                                      \
-            const T *p = (const T *) job->p + 4 * b;                                               \
-            T *out = (T *) job->out + 4 * b, u[4];                                                 \
-                                                                                                   \
-            uniform4_##name (job->draw, b, u);                                                     \
-            for (gsize j = 0; j < MIN (4, job->n - 4 * b); j++)                                    \
-                out[j] = u[j] < p[j];                                                              \
-        }                                                                                          \
-    }                                                                                              \
-                                                                                                   \
-    static void rademacher_##name (gsize begin, gsize end, guint thread, gpointer data)            \
-    {                                                                                              \
-        const Job *job = data;                                                                     \
-                                                                                                   \
-        (void) thread;                                                                             \
-        for (gsize b = begin; b < end; b++) {                                                      \
-            T *out = (T *) job->out + 128 * b;                                                     \
-            guint32 w[4];                                                                          \
-                                                                                                   \
-            words (job->draw, b, 0, w);                                                            \
-            for (gsize j = 0; j < MIN (128, job->n - 128 * b); j++)                                \
-                out[j] = (w[j / 32] >> (j % 32)) & 1 ? (T) 1 : (T) -1;                             \
-        }                                                                                          \
-    }
+static void
+run (const DlhDraw *draw, DlhDType dtype, const DlhPhiloxFill *fills, const void *p, void *out,
+     gsize n, gsize n_group)
+{
+    Job job = {draw, fills[dtype == DLH_F64], p, out, n, n_group, dlh_dtype_size (dtype)};
 
-DRAW_LOOPS (float, f32)
-DRAW_LOOPS (double, f64)
+    dlh_parallel_for ((n + n_group - 1) / n_group, MAX (GRAIN * N_FLOATS / n_group, 1),
+                      p ? bernoulli_part : fill_part, &job);
+}
 
 void
 dlh_draw_uniform (const DlhDraw *draw, DlhDType dtype, void *out, gsize n)
 {
-    Job job = {draw, NULL, out, n};
-
-    dlh_parallel_for ((n + 3) / 4, GRAIN, dtype == DLH_F64 ? uniform_f64 : uniform_f32, &job);
+    run (draw, dtype, dlh_loops ()->philox_uniform, NULL, out, n, N_FLOATS);
 }
 
 void
 dlh_draw_normal (const DlhDraw *draw, DlhDType dtype, void *out, gsize n)
 {
-    Job job = {draw, NULL, out, n};
-
-    dlh_parallel_for ((n + 3) / 4, GRAIN / 4, dtype == DLH_F64 ? normal_f64 : normal_f32, &job);
+    run (draw, dtype, dlh_loops ()->philox_normal, NULL, out, n, N_FLOATS);
 }
 
 void
 dlh_draw_bernoulli (const DlhDraw *draw, DlhDType dtype, const void *p, void *out, gsize n)
 {
-    Job job = {draw, p, out, n};
-
-    dlh_parallel_for ((n + 3) / 4, GRAIN, dtype == DLH_F64 ? bernoulli_f64 : bernoulli_f32, &job);
+    run (draw, dtype, dlh_loops ()->philox_uniform, p, out, n, N_FLOATS);
 }
 
 void
 dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n)
 {
-    Job job = {draw, NULL, out, n};
-
-    dlh_parallel_for ((n + 127) / 128, GRAIN / 4,
-                      dtype == DLH_F64 ? rademacher_f64 : rademacher_f32, &job);
+    run (draw, dtype, dlh_loops ()->philox_rademacher, NULL, out, n, N_SIGNS);
 }
 
 // Fisher and Yates from the end. 64 random bits a step: the bias towards a position is below n 2^-64.
@@ -187,12 +118,14 @@ dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n)
     for (gsize i = 0; i < n; i++)
         out[i] = (gint64) i;
     for (gsize i = n; i > 1; i--) {
+        const guint32 block[4] = {(guint32) (i / 2), draw->index, (guint32) draw->counter,
+                                  (guint32) (draw->counter >> 32)};
         guint32 w[4];
         guint64 bits;
         gsize j;
         gint64 taken;
 
-        words (draw, i / 2, 0, w);
+        dlh_philox (block, draw->key, w);
         bits = ((guint64) w[i % 2 * 2] << 32) | w[i % 2 * 2 + 1];
         j = (gsize) (((unsigned __int128) bits * i) >> 64);
         taken = out[j];

@@ -23,6 +23,6 @@ void dlh_draw_uniform (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
 void dlh_draw_normal (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
 /* 1 where the uniform draw is below @p, else 0. */
 void dlh_draw_bernoulli (const DlhDraw *draw, DlhDType dtype, const void *p, void *out, gsize n);
-/* -1 or 1: one bit each, 128 to a block. */
+/* -1 or 1, by one bit each: bit i % 32 of word i / 32 % 4 of block i / 128. */
 void dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
 void dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n);

@@ -100,6 +100,19 @@ tanh_f64 (double x)
 #undef polygamma
 #undef TYPE
 #undef SUFFIX
+#undef exp
+#undef expm1
+#undef log
+#undef log1p
+#undef sin
+#undef cos
+#undef tanh
+#undef erf
+#undef erfc
+#undef pow
+#undef sqrt
+#undef lgamma
+#undef polygamma
 
 #undef IS_FLOAT
 #define IS_FLOAT 0
@@ -232,7 +245,6 @@ const DlhLoops TABLE (LEVEL) = {
                  ew_add_rows_bool},
     .fill = {fill_1, fill_4, fill_8},
     .finite = {finite_f32, finite_f64},
-    .philox_raw = philox_raw,
     .philox_uniform = {philox_uniform_f32, philox_uniform_f64},
     .philox_normal = {philox_normal_f32, philox_normal_f64},
     .philox_rademacher = {philox_rademacher_f32, philox_rademacher_f64},

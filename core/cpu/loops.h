@@ -30,7 +30,8 @@ typedef enum {
     DLH_EW_N_PAIRS,
 } DlhEwPair;
 
-/* Sixteen blocks of Philox at a time: counter words {block + i, counter}, i = 0 .. 15. */
+/* Sixteen blocks of Philox at a time: counter words {block + i, counter}, i = 0 .. 15. They make 64 f32
+ * or f64 elements, or 2,048 signs. */
 #define DLH_PHILOX_LANES 16
 /* Writes the elements of @n_groups groups of sixteen blocks, from block number @block on. */
 typedef void (*DlhPhiloxFill) (void *out, const guint32 key[2], guint64 counter, guint64 block,
@@ -50,7 +51,7 @@ typedef struct {
     /* y = the value at @x, @n times; by element size 1, 4, 8. */
     void (*fill[3]) (void *y, const void *x, gsize n);
     gboolean (*finite[2]) (const void *x, gsize n);
-    DlhPhiloxFill philox_raw, philox_uniform[2], philox_normal[2], philox_rademacher[2];
+    DlhPhiloxFill philox_uniform[2], philox_normal[2], philox_rademacher[2];
 } DlhLoops;
 
 extern const DlhLoops dlh_loops_baseline, dlh_loops_avx2, dlh_loops_avx512;

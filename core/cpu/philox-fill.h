@@ -47,7 +47,27 @@ philox_group (guint32 w[4 * DLH_PHILOX_LANES], const guint32 key[2], guint64 cou
     }
 }
 
-// A fill that makes @n_out elements of type Type from each group's words w, in @statement.
+// A fill that makes @n_out elements of type Type from each group's words w, and those of the blocks 2^63
+// further on, v, in @statement.
+#define PHILOX_FILL_2(name, Type, n_out, statement)                                                  \
+    static void name (void *out_, const guint32 key[2], guint64 counter, guint64 block,            \
+                      gsize n_groups)                                                              \
+    {                                                                                              \
+        Type *out = out_;                                                                          \
+                                                                                                   \
+        for (gsize g = 0; g < n_groups; g++) {                                                     \
+            guint32 w[4 * DLH_PHILOX_LANES] __attribute__ ((aligned (64)));                        \
+            guint32 v[4 * DLH_PHILOX_LANES] __attribute__ ((aligned (64)));                        \
+                                                                                                   \
+            philox_group (w, key, counter, block + g * DLH_PHILOX_LANES);                          \
+            philox_group (v, key, counter,                                                         \
+                          (block + g * DLH_PHILOX_LANES) | G_GUINT64_CONSTANT (1) << 63);          \
+            statement;                                                                             \
+            out += n_out;                                                                          \
+        }                                                                                          \
+    }
+
+// The same from words w alone.
 #define PHILOX_FILL(name, Type, n_out, statement)                                                  \
     static void name (void *out_, const guint32 key[2], guint64 counter, guint64 block,            \
                       gsize n_groups)                                                              \
@@ -63,9 +83,8 @@ philox_group (guint32 w[4 * DLH_PHILOX_LANES], const guint32 key[2], guint64 cou
         }                                                                                          \
     }
 
-PHILOX_FILL (philox_raw, guint32, 64, memcpy (out, w, sizeof w))
-
-/* [0, 1): 24 of 32 bits, or 53 of 64, the second word the high one. */
+/* [0, 1): 24 bits of a word, or 53 of a word of w and below it one of v; so f32 and f64 draws are the
+ * same numbers at two precisions. */
 
 static inline void
 uniform_f32 (float *out, const guint32 *w)
@@ -75,17 +94,17 @@ uniform_f32 (float *out, const guint32 *w)
 }
 
 static inline void
-uniform_f64 (double *out, const guint32 *w)
+uniform_f64 (double *out, const guint32 *w, const guint32 *v)
 {
-    for (guint i = 0; i < 32; i++) {
-        const guint64 bits = (guint64) w[2 * i + 1] << 32 | w[2 * i];
+    for (guint i = 0; i < 64; i++) {
+        const guint64 bits = (guint64) w[i] << 32 | v[i];
 
         out[i] = (double) (gint64) (bits >> 11) * 0x1p-53;
     }
 }
 
 PHILOX_FILL (philox_uniform_f32, float, 64, uniform_f32 (out, w))
-PHILOX_FILL (philox_uniform_f64, double, 32, uniform_f64 (out, w))
+PHILOX_FILL_2 (philox_uniform_f64, double, 64, uniform_f64 (out, w, v))
 
 /* Normals by Box and Muller: r = sqrt (-2 log u), and (cos, sin) of a uniform angle, a quadrant by the
  * first two bits plus one in [-pi/4, pi/4) by the others. */
@@ -152,12 +171,12 @@ normal_f32 (float *out, const guint32 *w)
 }
 
 static inline void
-normal_f64 (double *out, const guint32 *w)
+normal_f64 (double *out, const guint32 *w, const guint32 *v)
 {
     VECTOR_LOOP
-    for (guint i = 0; i < DLH_PHILOX_LANES; i++) {
-        const guint64 w0 = (guint64) w[4 * i + 1] << 32 | w[4 * i];
-        const guint64 w1 = (guint64) w[4 * i + 3] << 32 | w[4 * i + 2];
+    for (guint i = 0; i < 32; i++) {
+        const guint64 w0 = (guint64) w[2 * i] << 32 | v[2 * i];
+        const guint64 w1 = (guint64) w[2 * i + 1] << 32 | v[2 * i + 1];
         const double u = (double) (gint64) (w0 >> 11) * 0x1p-53 + 0x1p-54;
         const double r = sqrt (-2 * poly_log_f64 (u));
         const gint64 angle =
@@ -183,7 +202,7 @@ normal_f64 (double *out, const guint32 *w)
 }
 
 PHILOX_FILL (philox_normal_f32, float, 64, normal_f32 (out, w))
-PHILOX_FILL (philox_normal_f64, double, 32, normal_f64 (out, w))
+PHILOX_FILL_2 (philox_normal_f64, double, 64, normal_f64 (out, w, v))
 
 /* Signs: element i has bit i % 128 of block i / 128; a set bit is -1. */
 
