@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What every plugin exports: one symbol, and a note in its file that says what it is.
  *
- *     DLH_PLUGIN_DEFINE (DLH_OPTIMIZER, aggmo, AggmoOptions,
- *         DLH_OPTIONS (DLH_DOUBLE (AggmoOptions, lr, 0.1, 0.0, 100.0, "Step size")),
- *         .name = "aggmo", .version = "1.0", .paper = "1804.00325",
- *         .summary = "Averages several velocities, one per damping coefficient")
+ *     DLH_PLUGIN_DEFINE (DLH_OPTIMIZER, myopt, MyoptOptions,
+ *         DLH_OPTIONS (DLH_DOUBLE (MyoptOptions, lr, 0.1, 0.0, 100.0, "Step size")),
+ *         .name = "myopt", .version = "1.0", .paper = "2401.00001",
+ *         .summary = "Goes downhill")
  */
 #pragma once
 

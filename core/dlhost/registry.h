@@ -38,7 +38,7 @@ DLH_EXPORT GPtrArray *dlh_registry_list (DlhRegistry *registry, DlhPluginKind ki
 DLH_EXPORT GPtrArray *dlh_registry_rejects (DlhRegistry *registry);
 /**
  * dlh_registry_find:
- * @name: "kfac", "kfac.so", or a path when it contains '/'
+ * @name: "myopt", "myopt.so", or a path when it contains '/'
  * @kind: the kind wanted, 0 for any
  * Returns: (transfer none): the plugin, or NULL with DLH_ERROR_PLUGIN: not found (with the nearest
  * name and the directories searched), of another kind, or refused with the reason.
