@@ -56,7 +56,8 @@ DLH_EXPORT void dlh_trainer_free (DlhTrainer *trainer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTrainer, dlh_trainer_free)
 
 /** dlh_trainer_step: one update on a batch. On DLH_ERROR_NUMERIC the message names the step and the
- * first node that is not finite, and no variable has changed. */
+ * first node that is not finite, and no variable has changed; except when the failure is in a phase
+ * after the step, which has then been done. */
 DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                       GError **error);
 /** dlh_trainer_evaluate: the loss and metrics of a batch, with the model in evaluation mode. */
