@@ -9,7 +9,11 @@ NAME (pad) (const Padded *p, gsize channels, const void *from, void *to)
     const T *x = from;
     T *buffer = to;
 
-    for (gsize c = 0; c < channels; c++, x += p->ih * p->iw, buffer += p->plane)
+    for (gsize c = 0; c < channels; c++, x += p->ih * p->iw, buffer += p->channel) {
+        if (p->pitch == p->iw && p->stride == 1 && p->left == 0) {
+            memcpy (buffer + p->top * p->pitch, x, p->rows * p->iw * sizeof (T));
+            continue;
+        }
         for (gsize r = 0; r < p->rows; r++) {
             T *row = buffer + (r + p->top) * p->pitch;
 
@@ -23,6 +27,7 @@ NAME (pad) (const Padded *p, gsize channels, const void *from, void *to)
                 row[q % p->stride * p->phase + q / p->stride] = x[r * p->iw + j];
             }
         }
+    }
 }
 
 // the middle of padded pictures plus bias; what no window reaches is the bias alone
@@ -32,7 +37,7 @@ NAME (crop) (const Padded *p, gsize channels, const void *from, const T *bias, v
     const T *buffer = from;
     T *x = to;
 
-    for (gsize c = 0; c < channels; c++, buffer += p->plane)
+    for (gsize c = 0; c < channels; c++, buffer += p->channel)
         for (gsize r = 0; r < p->ih; r++, x += p->iw) {
             const gsize n = r < p->rows ? p->columns : 0;
             const T *row = buffer + (r + p->top) * p->pitch, add = bias ? bias[c] : 0;
@@ -58,35 +63,30 @@ NAME (fill) (void *to, const T *bias, gsize channels, gsize n)
             *y++ = bias ? bias[c] : 0;
 }
 
-// filters first .. first + n - 1 of w, interleaved: (taps, n)
+// @n filters of w, beginning at @at, interleaved: (taps, n)
 static void
-NAME (pack) (const T *restrict w, const gint32 *restrict source, gsize n_taps, gsize stride,
-             gsize n, T *restrict to)
+NAME (pack) (const T *restrict w, const gint32 *restrict source, gsize n_taps,
+             const gint32 *restrict at, gsize n, T *restrict to)
 {
     for (gsize k = 0; k < n_taps; k++) {
         const T *from = w + source[k];
 
         for (gsize i = 0; i < n; i++)
-            *to++ = from[i * stride];
+            *to++ = from[at[i]];
     }
 }
 
-// dw (n filters of stride K) += sums (n, mk) at @n_taps scattered taps
+// dw (filters, K) = sums (slices, K / mk, filters, mk) added up, taps sorted back
 static void
-NAME (add_dots) (void *to, gsize stride, const gint32 *at, const void *from, gsize n, gsize n_taps,
-                 gsize mk)
+NAME (collect) (const Collect *c, const T *sums, T *dw)
 {
-    const T *sums = from;
-    T *dw = to;
+    for (gsize k = 0; k < c->K; k++)
+        for (gsize i = 0; i < c->filters; i++) {
+            const T *from = sums + k / c->mk * DLH_CONV_SUMS + i * c->mk + k % c->mk;
+            T sum = 0;
 
-    for (gsize i = 0; i < n; i++)
-        for (gsize k = 0; k < n_taps; k++)
-            dw[i * stride + (gsize) at[k]] += sums[i * mk + k];
-}
-
-static void
-NAME (add) (T *restrict to, const T *restrict from, gsize begin, gsize end)
-{
-    for (gsize i = begin; i < end; i++)
-        to[i] += from[i];
+            for (gsize n = 0; n < c->slices; n++)
+                sum += from[n * c->stride];
+            dw[i * c->K + (gsize) c->at[k]] = sum;
+        }
 }

@@ -10,26 +10,23 @@
 /* A group of pictures is worked on at once to fill tiles, as long as its buffers stay in the second
  * level cache. */
 #define MAX_IMAGES 16
-#define GROUP_BYTES (512 * 1024)
+#define GROUP_BYTES (768 * 1024)
 /* Vectors of positions that pay for adding up the lanes of a dot. */
 #define DOT_VECTORS 96
 /* Weights above this offer enough filters to share out; below, pictures are shared out in slices whose
  * sums are added at the end. */
 #define SLICED_WEIGHTS 32768
 #define MAX_SLICES 16
-/* What starting and storing a tile costs, in taps; what adding to memory costs beyond that. */
-#define TILE_TAPS 4
-#define SCATTER_TAPS 4
-
 /* A picture in a buffer with zeros around it. Columns of one residue modulo the stride lie side by
  * side, so that neighbouring windows are neighbouring elements. */
 typedef struct {
-    gsize ih, iw;        /* the picture */
-    gsize top, left;     /* padding */
-    gsize rows, columns; /* of the picture, as far as windows reach */
-    gsize stride, phase; /* of columns; elements of one residue */
-    gsize pitch, plane;  /* elements of a row, of a channel */
-    gboolean copy;       /* FALSE: the picture itself serves */
+    gsize ih, iw;         /* the picture */
+    gsize top, left;      /* padding */
+    gsize rows, columns;  /* of the picture, as far as windows reach */
+    gsize stride, phase;  /* of columns; elements of one residue */
+    gsize pitch, plane;   /* elements of a row, of a picture's channel */
+    gsize channel, image; /* elements from one channel, one picture to the next */
+    gboolean copy;        /* FALSE: the picture itself serves */
 } Padded;
 
 /* The taps of the windows of some rows: those that do not lie in the padding. */
@@ -44,10 +41,15 @@ typedef struct {
     gboolean split;
 } Tile;
 
+/* Pieces that some taps of a dot have to do with. */
+typedef struct {
+    gsize full, n_full, split, n_split;
+} Range;
+
 typedef struct {
     gsize images;
-    GArray *pieces, *tiles; /* DlhPiece, Tile; dots have no tiles */
-    gsize n_full, n_split;  /* pieces of a dot: the full ones come first */
+    GArray *pieces, *tiles; /* DlhPiece, Tile; dots have ranges */
+    GArray *ranges;         /* Range of each mk taps */
 } Layout;
 
 typedef enum {
@@ -55,6 +57,13 @@ typedef enum {
     SCATTER,
     DOT,
 } Method;
+
+/* How to put dots where they belong. */
+typedef struct {
+    const gint32 *at; /* each tap's place in a filter */
+    gsize K, mk, filters;
+    gsize slices, stride; /* of the sums */
+} Collect;
 
 struct _DlhDirectPlan {
     Method method;
@@ -69,13 +78,14 @@ struct _DlhDirectPlan {
     gsize n_sets;
     TapSet *sets;
     gsize *row_set; /* of each row of positions */
-    gsize n_filters, filter_stride, blocks;
-    gint32 *rows; /* where the results of each filter go */
+    gsize n_filters, blocks;
+    gint32 *rows;    /* where the results of each filter go */
+    gint32 *filters; /* where the weights of each filter begin, in a group's */
     Layout many, one;
     gint32 *dot_taps, *dot_at; /* sorted by kernel row: offset, and place in a filter */
     gsize *row_begin, *row_end; /* rows of positions that each kernel row serves */
     gsize slices;
-    gsize packed;        /* elements of packed weights of a group */
+    gsize packed, sums;  /* elements of a group's packed weights, of a slice's dots for a group */
     gsize buffer, extra; /* bytes of a part's buffer: first operand (or scatter's sum), second */
 };
 
@@ -109,10 +119,12 @@ covered (const DlhDirectPlan *p)
     return ceil_div (p->s.ow, lanes (p) / 2) * (lanes (p) / 2);
 }
 
+// Whether no vector reaches beyond the end of a row. What is stored may be stored twice, so there the
+// last vector begins early enough; elsewhere rows must be of the right size.
 static gboolean
-ends_in_half (const DlhDirectPlan *p)
+in_place (const DlhDirectPlan *p)
 {
-    return covered (p) % lanes (p) != 0;
+    return p->method == STORE ? p->s.ow >= lanes (p) / 2 : covered (p) == p->s.ow;
 }
 
 /* Tables. */
@@ -127,7 +139,7 @@ pad_picture (DlhDirectPlan *p)
 
     x.rows = hp > s->ph ? MIN (s->ih, hp - s->ph) : 0;
     x.columns = wp > s->pw ? MIN (s->iw, wp - s->pw) : 0;
-    x.copy = s->ph || s->pw || s->sw > 1 || covered (p) != s->ow;
+    x.copy = s->ph || s->pw || s->sw > 1 || !in_place (p);
     x.phase = x.copy ? ceil_div (wp, s->sw) : s->iw;
     x.pitch = x.phase * s->sw;
     x.plane = x.copy ? hp * x.pitch : s->ih * s->iw;
@@ -138,13 +150,33 @@ pad_picture (DlhDirectPlan *p)
     p->y.copy = p->y.pitch != s->ow;
 }
 
+// Pictures of a group lie side by side, channel by channel, so that a tile of several reads from one
+// place. An odd number of cache lines from channel to channel keeps those from meeting in a few sets.
+static void
+place_group (const DlhDirectPlan *p, Padded *x, gsize channels, gsize images)
+{
+    const gsize line = 64 / p->size;
+
+    x->image = x->copy ? x->plane : channels * x->plane;
+    x->channel = x->copy ? (ceil_div (images * x->plane, line) | 1) * line : x->plane;
+}
+
+static void
+set_group (DlhDirectPlan *p, gsize images)
+{
+    if (p->method == DOT && images > 1)
+        p->x.copy = p->y.copy = TRUE;
+    place_group (p, &p->x, p->s.C, images);
+    place_group (p, &p->y, p->s.O, images);
+}
+
 // Offset of tap (c, u, v) from a window's first element.
 static gsize
 tap_offset (const DlhDirectPlan *p, gsize c, gsize u, gsize v)
 {
     const gsize q = v * p->s.dw;
 
-    return c * p->x.plane + u * p->s.dh * p->x.pitch + q % p->s.sw * p->x.phase + q / p->s.sw;
+    return c * p->x.channel + u * p->s.dh * p->x.pitch + q % p->s.sw * p->x.phase + q / p->s.sw;
 }
 
 // Kernel rows *begin .. *end - 1 of the windows in row @i meet the picture.
@@ -183,7 +215,7 @@ window_taps (const DlhDirectPlan *p, TapSet *set, gsize begin, gsize end)
 
 // One set for all rows, or with @skip one for each range of kernel rows that occurs.
 static void
-make_sets (DlhDirectPlan *p, gboolean skip)
+make_window_sets (DlhDirectPlan *p, gboolean skip)
 {
     const DlhConvSize *s = &p->s;
     g_autofree gsize *begins = g_new (gsize, s->oh), *ends = g_new (gsize, s->oh);
@@ -227,7 +259,7 @@ static void
 make_scatter_set (DlhDirectPlan *p)
 {
     const DlhConvSize *s = &p->s;
-    const gsize Og = s->O / s->g, y_plane = p->y.plane;
+    const gsize Og = s->O / s->g;
 
     p->n_sets = 1;
     p->sets = g_new0 (TapSet, 1);
@@ -236,40 +268,43 @@ make_scatter_set (DlhDirectPlan *p)
     p->sets->taps = g_new (gint32, Og + 1);
     p->sets->source = g_new (gint32, Og + 1);
     for (gsize o = 0; o < Og; o++) {
-        p->sets->taps[o] = (gint32) (o * y_plane);
+        p->sets->taps[o] = (gint32) (o * p->y.channel);
         p->sets->source[o] = (gint32) (o * p->n_filters);
     }
     p->packed = Og * p->n_filters;
 }
 
+// The "filters" of a scatter go through the channels first: neighbours would add to the same elements,
+// and each would wait for the other.
 static void
 make_rows (DlhDirectPlan *p)
 {
     const DlhConvSize *s = &p->s;
+    const gsize Cg = s->C / s->g, taps = s->kh * s->kw;
 
     p->rows = g_new (gint32, p->n_filters + 1);
-    for (gsize k = 0; k < p->n_filters; k++)
-        if (p->method == STORE)
-            p->rows[k] = (gint32) (k * dlh_conv_p (s));
-        else if (p->method == SCATTER)
-            p->rows[k] = (gint32) tap_offset (p, k / (s->kh * s->kw), k / s->kw % s->kh, k % s->kw);
-        else
-            p->rows[k] = (gint32) (k * p->y.plane);
-}
+    p->filters = g_new (gint32, p->n_filters + 1);
+    for (gsize k = 0; k < p->n_filters; k++) {
+        const gsize c = k % Cg, u = k / Cg / s->kw, v = k / Cg % s->kw;
 
-// Where a picture of a group begins in its buffer, or among the pictures that serve themselves.
-static gsize
-image_stride (const DlhDirectPlan *p, const Padded *x, gsize channels)
-{
-    return (x->copy ? channels / p->s.g : channels) * x->plane;
+        if (p->method == STORE) {
+            p->rows[k] = (gint32) (k * dlh_conv_p (s));
+            p->filters[k] = (gint32) (k * (p->adjoint ? taps : dlh_conv_k (s)));
+        } else if (p->method == SCATTER) {
+            p->rows[k] = (gint32) tap_offset (p, c, u, v);
+            p->filters[k] = (gint32) (c * taps + u * s->kw + v);
+        } else {
+            p->rows[k] = (gint32) (k * p->y.channel);
+        }
+    }
 }
 
 static void
 add_piece (const DlhDirectPlan *p, Layout *l, gsize image, gsize row, gsize column, gsize width)
 {
     const DlhConvSize *s = &p->s;
-    const gsize x = image * image_stride (p, &p->x, s->C) + row * s->sh * p->x.pitch + column;
-    const gsize y = image * image_stride (p, &p->y, s->O) + row * p->y.pitch + column;
+    const gsize x = image * p->x.image + row * s->sh * p->x.pitch + column;
+    const gsize y = image * p->y.image + row * p->y.pitch + column;
     const gsize stored = (image * s->O * s->oh + row) * s->ow + column;
     DlhPiece piece = {(gint32) x, (gint32) (p->method == STORE ? stored : y),
                       (gint32) MIN (width, s->ow - column)};
@@ -279,19 +314,32 @@ add_piece (const DlhDirectPlan *p, Layout *l, gsize image, gsize row, gsize colu
     g_array_append_val (l->pieces, piece);
 }
 
-// The pieces of rows that use @set: whole vectors, or with @split the half ones at the ends.
+// The pieces of one row: whole vectors, or with @split halves.
+static void
+add_row (const DlhDirectPlan *p, Layout *l, gsize image, gsize row, gboolean split)
+{
+    const gsize n = lanes (p), ow = p->s.ow, whole = ow / n * n, rest = ow - whole;
+    const gboolean early = p->method == STORE;
+
+    for (gsize j = 0; j < whole && !split; j += n)
+        add_piece (p, l, image, row, j, n);
+    if (rest > n / 2 && !(early && ow < n)) {
+        if (!split)
+            add_piece (p, l, image, row, early ? ow - n : whole, n);
+    } else if (rest && split) {
+        if (rest > n / 2)
+            add_piece (p, l, image, row, 0, n / 2);
+        add_piece (p, l, image, row, early && ow >= n / 2 ? ow - n / 2 : whole, n / 2);
+    }
+}
+
+// The pieces of all rows that use @set.
 static void
 add_pieces (const DlhDirectPlan *p, Layout *l, gsize set, gboolean split)
 {
-    const gsize n = lanes (p), end = covered (p) / n * n;
-
     for (gsize i = 0; i < p->s.oh; i++)
-        for (gsize b = 0; b < l->images && p->row_set[i] == set; b++) {
-            if (split && ends_in_half (p))
-                add_piece (p, l, b, i, end, n / 2);
-            for (gsize j = 0; j < end && !split; j += n)
-                add_piece (p, l, b, i, j, n);
-        }
+        for (gsize b = 0; b < l->images && p->row_set[i] == set; b++)
+            add_row (p, l, b, i, split);
 }
 
 // Cuts what add_pieces() adds into tiles; the last one is filled up.
@@ -319,6 +367,35 @@ layout_clear (Layout *l)
 {
     g_clear_pointer (&l->pieces, g_array_unref);
     g_clear_pointer (&l->tiles, g_array_unref);
+    g_clear_pointer (&l->ranges, g_array_unref);
+}
+
+// Whole vectors first, then halves, both by rows. Of each mk taps, the rows that any of them serves.
+static void
+add_ranges (const DlhDirectPlan *p, Layout *l)
+{
+    const gsize K = dlh_conv_k (&p->s), mk = p->kernels->mk, per_row = K / p->s.kh, oh = p->s.oh;
+    gsize n_full, n_split;
+
+    l->ranges = g_array_new (FALSE, FALSE, sizeof (Range));
+    add_pieces (p, l, 0, FALSE);
+    n_full = l->pieces->len;
+    add_pieces (p, l, 0, TRUE);
+    n_split = l->pieces->len - n_full;
+    for (gsize k = 0; k < K; k += mk) {
+        const gsize last = MIN (k + mk, K) - 1;
+        gsize begin = oh, end = 0;
+        Range range;
+
+        for (gsize u = k / per_row; u <= last / per_row; u++) {
+            begin = MIN (begin, p->row_begin[u]);
+            end = MAX (end, p->row_end[u]);
+        }
+        end = MAX (begin, end);
+        range = (Range){n_full / oh * begin, n_full / oh * (end - begin),
+                        n_full + n_split / oh * begin, n_split / oh * (end - begin)};
+        g_array_append_val (l->ranges, range);
+    }
 }
 
 static void
@@ -328,10 +405,7 @@ layout_init (const DlhDirectPlan *p, Layout *l, gsize images)
     l->pieces = g_array_new (FALSE, FALSE, sizeof (DlhPiece));
     l->tiles = g_array_new (FALSE, FALSE, sizeof (Tile));
     if (p->method == DOT) {
-        add_pieces (p, l, 0, FALSE);
-        l->n_full = l->pieces->len;
-        add_pieces (p, l, 0, TRUE);
-        l->n_split = l->pieces->len - l->n_full;
+        add_ranges (p, l);
         return;
     }
     for (gsize set = 0; set < p->n_sets; set++) {
@@ -340,48 +414,85 @@ layout_init (const DlhDirectPlan *p, Layout *l, gsize images)
     }
 }
 
-// Work for one block of filters and one picture, in taps of tiles.
+// Cycles for one picture, about: two products or two loads a cycle, loads of x beside cache lines; then
+// starting a tile, and storing it or adding it to what is there.
 static double
 layout_cost (const DlhDirectPlan *p, const Layout *l)
 {
+    const double blocks = (double) ceil_div (p->n_filters, DLH_CONV_MR);
+    const double mr = (double) p->n_filters / blocks, nr = (double) p->kernels->nr;
+    const double tap = MAX (mr * nr / 2, (mr + 1.5 * nr) / 2);
+    const double tile = 20 + mr * nr * (p->method == SCATTER ? 2 : 0.5);
     double cost = 0;
 
     for (guint i = 0; i < l->tiles->len; i++)
-        cost += TILE_TAPS + (double) p->sets[g_array_index (l->tiles, Tile, i).set].n_taps;
-    return cost / (double) l->images;
+        cost += tile + tap * (double) p->sets[g_array_index (l->tiles, Tile, i).set].n_taps;
+    return blocks * cost / (double) l->images;
 }
 
+// Of the buffers for a group, as if both operands were copied.
 static gsize
-group_bytes (const DlhDirectPlan *p)
+group_bytes (const DlhDirectPlan *p, gsize images)
 {
-    const gsize y = p->method == STORE ? 0 : image_stride (p, &p->y, p->s.O);
+    const gsize y = p->method == STORE ? 0 : p->y.plane * p->s.O / p->s.g;
 
-    return (image_stride (p, &p->x, p->s.C) + y) * p->size;
+    return images * (p->x.plane * p->s.C / p->s.g + y) * p->size;
 }
 
-// Sets p->many to the number of pictures with the least work, the smaller where it is about equal.
-static double
-choose_layout (DlhDirectPlan *p)
+static void
+make_sets (DlhDirectPlan *p, gboolean skip)
 {
-    double best = G_MAXDOUBLE;
+    free_sets (p);
+    if (p->method == SCATTER)
+        make_scatter_set (p);
+    else
+        make_window_sets (p, skip);
+}
 
+// The number of pictures with the least work, the smaller where it is about equal.
+static gsize
+choose_images (DlhDirectPlan *p, gboolean skip, double *best)
+{
+    gsize images = 1;
+
+    *best = G_MAXDOUBLE;
+    set_group (p, 1);
+    make_sets (p, skip);
     for (gsize n = 1; n <= 8 && n <= p->s.B; n *= 2) {
         Layout l = {0};
         double cost;
 
-        if (n > 1 && n * group_bytes (p) > GROUP_BYTES)
+        if (n > 1 && group_bytes (p, n) > GROUP_BYTES)
             break;
         layout_init (p, &l, n);
         cost = layout_cost (p, &l);
-        if (cost < 0.98 * best) {
-            layout_clear (&p->many);
-            p->many = l;
-            best = cost;
-        } else {
-            layout_clear (&l);
+        layout_clear (&l);
+        if (cost < 0.98 * *best) {
+            *best = cost;
+            images = n;
         }
     }
-    return best;
+    return images;
+}
+
+// All tables of a store or scatter. Returns: its work.
+static double
+make_tables (DlhDirectPlan *p)
+{
+    double plain, skipping = G_MAXDOUBLE;
+    gsize images = choose_images (p, FALSE, &plain);
+    gboolean skip = FALSE;
+
+    if (p->method == STORE && p->s.ph) {
+        const gsize n = choose_images (p, TRUE, &skipping);
+
+        skip = skipping < 0.98 * plain;
+        images = skip ? n : images;
+    }
+    set_group (p, images);
+    make_sets (p, skip);
+    layout_init (p, &p->many, images);
+    return MIN (plain, skipping);
 }
 
 /* Plans. */
@@ -430,14 +541,16 @@ plan_alloc (Method method, const DlhConvSize *s, DlhDType dtype, guint parts)
 static void
 plan_finish (DlhDirectPlan *p)
 {
-    const gsize n = p->many.images, slack = 32;
+    const gsize slack = 32;
 
     p->blocks = ceil_div (p->n_filters, p->method == DOT ? p->kernels->mo : DLH_CONV_MR);
     if (p->x.copy)
-        p->buffer = DLH_CONV_ALIGN (n * image_stride (p, &p->x, p->s.C) * p->size + slack);
+        p->buffer = DLH_CONV_ALIGN (p->x.channel * p->s.C / p->s.g * p->size + slack);
     if (p->y.copy && p->method != STORE)
-        p->extra = DLH_CONV_ALIGN (n * image_stride (p, &p->y, p->s.O) * p->size + slack);
+        p->extra = DLH_CONV_ALIGN (p->y.channel * p->s.O / p->s.g * p->size + slack);
     layout_init (p, &p->one, 1);
+    if (p->method == DOT)
+        p->sums = p->blocks * p->one.ranges->len * DLH_CONV_SUMS;
     make_rows (p);
 }
 
@@ -446,35 +559,11 @@ static DlhDirectPlan *
 store_plan (const DlhConvSize *s, DlhDType dtype, guint parts, gboolean adjoint, double *cost)
 {
     DlhDirectPlan *p = plan_alloc (STORE, s, dtype, parts);
-    double plain, skipping;
 
     p->adjoint = adjoint;
     p->n_filters = s->O / s->g;
-    p->filter_stride = adjoint ? s->kh * s->kw : dlh_conv_k (s);
-    if (!fits (p))
-        return p;
-    make_sets (p, FALSE);
-    *cost = plain = choose_layout (p);
-    if (s->ph) {
-        const Layout kept = p->many;
-
-        free_sets (p);
-        p->many = (Layout){0};
-        make_sets (p, TRUE);
-        *cost = skipping = choose_layout (p);
-        if (skipping > 0.98 * plain) {
-            layout_clear (&p->many);
-            free_sets (p);
-            make_sets (p, FALSE);
-            p->many = kept;
-            *cost = plain;
-        } else {
-            Layout dropped = kept;
-
-            layout_clear (&dropped);
-        }
-    }
-    *cost *= (double) ceil_div (p->n_filters, DLH_CONV_MR);
+    if (fits (p))
+        *cost = make_tables (p);
     return p;
 }
 
@@ -484,12 +573,8 @@ scatter_plan (const DlhConvSize *s, DlhDType dtype, guint parts, double *cost)
     DlhDirectPlan *p = plan_alloc (SCATTER, s, dtype, parts);
 
     p->n_filters = dlh_conv_k (s);
-    p->filter_stride = 1;
-    if (!fits (p))
-        return p;
-    make_scatter_set (p);
-    *cost = choose_layout (p) + SCATTER_TAPS * (double) p->many.tiles->len / (double) p->many.images;
-    *cost *= (double) ceil_div (p->n_filters, DLH_CONV_MR);
+    if (fits (p))
+        *cost = make_tables (p);
     return p;
 }
 
@@ -579,9 +664,10 @@ dot_plan (const DlhConvSize *s, DlhDType dtype, guint parts)
         return p;
     if (s->O * dlh_conv_k (s) <= SLICED_WEIGHTS)
         p->slices = MIN (s->B, MAX_SLICES);
-    while (n > 1 && (n * group_bytes (p) > GROUP_BYTES || n > s->B / p->slices))
+    while (n > 1 && (group_bytes (p, n) > GROUP_BYTES || n > s->B / p->slices))
         n--;
     p->row_set = g_new0 (gsize, s->oh); // add_pieces() asks for it
+    set_group (p, n);
     make_dot_taps (p);
     layout_init (p, &p->many, n);
     return p;
@@ -623,6 +709,7 @@ dlh_direct_plan_free (DlhDirectPlan *p)
     layout_clear (&p->many);
     layout_clear (&p->one);
     g_free (p->rows);
+    g_free (p->filters);
     g_free (p->dot_taps);
     g_free (p->dot_at);
     g_free (p->row_begin);
@@ -637,7 +724,7 @@ typedef struct {
     const char *a, *b, *bias;
     char *out;
     char *packed;   /* weights of every group, in blocks of filters */
-    char *partials; /* sums of the slices but the first */
+    char *sums;     /* of every slice and group, in blocks of filters */
     char *buffers;  /* of every part */
     gsize items, splits; /* groups of pictures (or slices); parts of the filters */
 } Job;
@@ -654,7 +741,7 @@ dlh_direct_plan_workspace (const DlhDirectPlan *p)
     gsize bytes = p->parts * (p->buffer + p->extra);
 
     bytes += DLH_CONV_ALIGN (p->packed * p->s.g * p->size);
-    return bytes + DLH_CONV_ALIGN ((p->slices - 1) * weights (p) * p->size);
+    return bytes + p->slices * DLH_CONV_ALIGN (p->s.g * p->sums * p->size);
 }
 
 static void
@@ -678,7 +765,8 @@ run_pack (gsize begin, gsize end, G_GNUC_UNUSED guint thread, gpointer user_data
     for (gsize n = begin; n < end; n++) {
         const gsize g = n / p->blocks, first = block_begin (p, n % p->blocks);
         const gsize n_filters = block_begin (p, n % p->blocks + 1) - first;
-        const gsize from = g * weights (p) / p->s.g + first * p->filter_stride;
+        const gsize from = g * weights (p) / p->s.g;
+        const gint32 *at = p->filters + first;
 
         for (gsize i = 0; i < p->n_sets; i++) {
             const TapSet *set = &p->sets[i];
@@ -686,10 +774,10 @@ run_pack (gsize begin, gsize end, G_GNUC_UNUSED guint thread, gpointer user_data
 
             if (p->f64)
                 pack_f64 ((const double *) job->b + from, set->source, set->n_taps,
-                          p->filter_stride, n_filters, (double *) job->packed + to);
+                          at, n_filters, (double *) job->packed + to);
             else
                 pack_f32 ((const float *) job->b + from, set->source, set->n_taps,
-                          p->filter_stride, n_filters, (float *) job->packed + to);
+                          at, n_filters, (float *) job->packed + to);
         }
     }
 }
@@ -735,7 +823,7 @@ operand (const DlhDirectPlan *p, const Padded *x, const char *pictures, gsize ch
 
     for (gsize b = 0; b < n && x->copy; b++)
         pad (p, x, per_group, pictures + ((first + b) * channels + g * per_group) * plane,
-             buffer + b * per_group * x->plane * p->size);
+             buffer + b * x->image * p->size);
     return x->copy ? buffer : pictures + (first * channels + g * per_group) * plane;
 }
 
@@ -759,7 +847,6 @@ scatter_images (const Job *job, const Layout *l, gsize first, gsize split, char 
     const DlhDirectPlan *p = job->p;
     const DlhConvSize *s = &p->s;
     const gsize Cg = s->C / s->g, plane = s->ih * s->iw * p->size;
-    const gsize padded = Cg * p->x.plane * p->size;
 
     for (gsize g = 0; g < s->g; g++) {
         const char *bias = job->bias ? job->bias + g * Cg * p->size : NULL;
@@ -767,7 +854,7 @@ scatter_images (const Job *job, const Layout *l, gsize first, gsize split, char 
         char *dx = job->out + (first * s->C + g * Cg) * plane;
 
         if (p->x.copy)
-            memset (buffer, 0, l->images * padded);
+            memset (buffer, 0, Cg * p->x.channel * p->size);
         for (gsize b = 0; b < l->images && !p->x.copy; b++)
             if (p->f64)
                 fill_f64 (dx + b * s->C * plane, (const double *) bias, Cg, s->ih * s->iw);
@@ -776,63 +863,46 @@ scatter_images (const Job *job, const Layout *l, gsize first, gsize split, char 
         run_tiles (job, l, g, dy, p->x.copy ? buffer : dx, split);
         for (gsize b = 0; b < l->images && p->x.copy; b++)
             if (p->f64)
-                crop_f64 (&p->x, Cg, buffer + b * padded, (const double *) bias,
+                crop_f64 (&p->x, Cg, buffer + b * p->x.image * p->size, (const double *) bias,
                           dx + b * s->C * plane);
             else
-                crop_f32 (&p->x, Cg, buffer + b * padded, (const float *) bias,
+                crop_f32 (&p->x, Cg, buffer + b * p->x.image * p->size, (const float *) bias,
                           dx + b * s->C * plane);
     }
 }
 
-// Rows of positions that any of the taps first .. last serves.
+// sums of one group += dots of some blocks of filters with every tap
 static void
-dot_range (const DlhDirectPlan *p, const Layout *l, gsize first, gsize last, DlhConvDot *d)
-{
-    const DlhPiece *pieces = (const DlhPiece *) (gpointer) l->pieces->data;
-    const gsize per_row = p->s.C / p->s.g * p->s.kw;
-    gsize begin = p->s.oh, end = 0;
-
-    for (gsize u = first / per_row; u <= last / per_row; u++) {
-        begin = MIN (begin, p->row_begin[u]);
-        end = MAX (end, p->row_end[u]);
-    }
-    end = MAX (begin, end);
-    d->full = pieces + l->n_full / p->s.oh * begin;
-    d->n_full = l->n_full / p->s.oh * (end - begin);
-    d->split = pieces + l->n_full + l->n_split / p->s.oh * begin;
-    d->n_split = l->n_split / p->s.oh * (end - begin);
-}
-
-// dw of one group += dots of some blocks of filters with every tap
-static void
-run_dots (const Job *job, const Layout *l, const char *x, const char *dy, char *dw, gsize split)
+run_dots (const Job *job, const Layout *l, const char *x, const char *dy, char *sums, gsize split)
 {
     const DlhDirectPlan *p = job->p;
-    const gsize K = dlh_conv_k (&p->s), mk = p->kernels->mk;
     const gsize last = (split + 1) * p->blocks / job->splits;
+    const DlhPiece *pieces = (const DlhPiece *) (gpointer) l->pieces->data;
+    const Range *ranges = (const Range *) (gpointer) l->ranges->data;
 
     for (gsize block = split * p->blocks / job->splits; block < last; block++) {
         const gsize first = block_begin (p, block), n = block_begin (p, block + 1) - first;
-        char *filters = dw + first * K * p->size;
 
-        for (gsize k = 0; k < K; k += mk) {
-            const gsize n_taps = MIN (mk, K - k);
-            union {
-                float f32[DLH_CONV_MO * DLH_CONV_MAX_MK];
-                double f64[DLH_CONV_MO * DLH_CONV_MAX_MK];
-            } sums;
-            DlhConvDot d = {.x = x, .dy = dy, .taps = p->dot_taps + k, .rows = p->rows + first,
-                            .sums = &sums};
+        for (guint i = 0; i < l->ranges->len; i++) {
+            const DlhConvDot d = {
+                .x = x,
+                .dy = dy,
+                .taps = p->dot_taps + i * p->kernels->mk,
+                .rows = p->rows + first,
+                .full = pieces + ranges[i].full,
+                .n_full = ranges[i].n_full,
+                .split = pieces + ranges[i].split,
+                .n_split = ranges[i].n_split,
+                .sums = sums + (block * l->ranges->len + i) * DLH_CONV_SUMS * p->size,
+            };
 
-            dot_range (p, l, k, k + n_taps - 1, &d);
             p->kernels->dot[p->f64][n - 1] (&d);
-            (p->f64 ? add_dots_f64 : add_dots_f32) (filters, K, p->dot_at + k, &sums, n, n_taps, mk);
         }
     }
 }
 
 static void
-dot_images (const Job *job, const Layout *l, gsize first, gsize split, char *dw, char *buffer)
+dot_images (const Job *job, const Layout *l, gsize first, gsize split, char *sums, char *buffer)
 {
     const DlhDirectPlan *p = job->p;
     const DlhConvSize *s = &p->s;
@@ -841,7 +911,7 @@ dot_images (const Job *job, const Layout *l, gsize first, gsize split, char *dw,
         const char *x = operand (p, &p->x, job->a, s->C, first, l->images, g, buffer);
         const char *dy = operand (p, &p->y, job->b, s->O, first, l->images, g, buffer + p->buffer);
 
-        run_dots (job, l, x, dy, dw + g * weights (p) / s->g * p->size, split);
+        run_dots (job, l, x, dy, sums + g * p->sums * p->size, split);
     }
 }
 
@@ -849,20 +919,39 @@ static void
 dot_slice (const Job *job, gsize slice, gsize split, char *buffer)
 {
     const DlhDirectPlan *p = job->p;
-    const gsize end = (slice + 1) * p->s.B / p->slices, K = dlh_conv_k (&p->s) * p->size;
-    char *dw = slice ? job->partials + (slice - 1) * weights (p) * p->size : job->out;
+    const gsize end = (slice + 1) * p->s.B / p->slices, per_block = p->sums / p->blocks * p->size;
+    const gsize from = split * p->blocks / job->splits;
+    const gsize to = (split + 1) * p->blocks / job->splits;
+    char *sums = job->sums + slice * p->s.g * p->sums * p->size;
     gsize b = slice * p->s.B / p->slices;
 
-    for (gsize g = 0; g < p->s.g; g++) {
-        const gsize from = block_begin (p, split * p->blocks / job->splits);
-        const gsize to = block_begin (p, (split + 1) * p->blocks / job->splits);
-
-        memset (dw + (g * p->n_filters + from) * K, 0, (to - from) * K);
-    }
+    for (gsize g = 0; g < p->s.g; g++)
+        memset (sums + g * p->sums * p->size + from * per_block, 0, (to - from) * per_block);
     for (; b + p->many.images <= end; b += p->many.images)
-        dot_images (job, &p->many, b, split, dw, buffer);
+        dot_images (job, &p->many, b, split, sums, buffer);
     for (; b < end; b++)
-        dot_images (job, &p->one, b, split, dw, buffer);
+        dot_images (job, &p->one, b, split, sums, buffer);
+}
+
+// The weights of some blocks: the slices' sums added, and put where they belong.
+static void
+run_collect (gsize begin, gsize end, G_GNUC_UNUSED guint thread, gpointer user_data)
+{
+    const Job *job = user_data;
+    const DlhDirectPlan *p = job->p;
+    const gsize per_block = p->sums / p->blocks, stride = p->s.g * p->sums;
+
+    for (gsize n = begin; n < end; n++) {
+        const gsize first = block_begin (p, n % p->blocks);
+        const gsize filters = block_begin (p, n % p->blocks + 1) - first;
+        const Collect c = {p->dot_at, dlh_conv_k (&p->s), p->kernels->mk, filters, p->slices, stride};
+        const gsize to = n / p->blocks * weights (p) / p->s.g + first * c.K;
+
+        if (p->f64)
+            collect_f64 (&c, (double *) job->sums + n * per_block, (double *) job->out + to);
+        else
+            collect_f32 (&c, (float *) job->sums + n * per_block, (float *) job->out + to);
+    }
 }
 
 static void
@@ -900,19 +989,6 @@ run_parts (gsize begin, gsize end, G_GNUC_UNUSED guint thread, gpointer user_dat
     }
 }
 
-static void
-run_add (gsize begin, gsize end, G_GNUC_UNUSED guint thread, gpointer user_data)
-{
-    const Job *job = user_data;
-    const gsize n = weights (job->p);
-
-    for (gsize k = 0; k + 1 < job->p->slices; k++)
-        if (job->p->f64)
-            add_f64 ((double *) job->out, (double *) job->partials + k * n, begin, end);
-        else
-            add_f32 ((float *) job->out, (float *) job->partials + k * n, begin, end);
-}
-
 void
 dlh_direct_plan_run (const DlhDirectPlan *p, const void *a, const void *b, const void *bias,
                      void *out, void *work)
@@ -920,8 +996,8 @@ dlh_direct_plan_run (const DlhDirectPlan *p, const void *a, const void *b, const
     const gsize whole = p->s.B / p->many.images;
     Job job = {.p = p, .a = a, .b = b, .bias = bias, .out = out, .packed = work, .splits = 1};
 
-    job.partials = job.packed + DLH_CONV_ALIGN (p->packed * p->s.g * p->size);
-    job.buffers = job.partials + DLH_CONV_ALIGN ((p->slices - 1) * weights (p) * p->size);
+    job.sums = job.packed + DLH_CONV_ALIGN (p->packed * p->s.g * p->size);
+    job.buffers = job.sums + p->slices * DLH_CONV_ALIGN (p->s.g * p->sums * p->size);
     job.items = p->method == DOT ? p->slices : whole + p->s.B - whole * p->many.images;
     // Blocks of filters are independent, but for a scatter's.
     if (job.items < p->parts && p->method != SCATTER)
@@ -929,6 +1005,6 @@ dlh_direct_plan_run (const DlhDirectPlan *p, const void *a, const void *b, const
     if (p->method != DOT)
         dlh_parallel_for (p->s.g * p->blocks, 16384 * p->blocks / MAX (p->packed, 1) + 1, run_pack, &job);
     dlh_parallel_for (p->parts, 1, run_parts, &job);
-    if (p->slices > 1)
-        dlh_parallel_for (weights (p), 16384, run_add, &job);
+    if (p->method == DOT)
+        dlh_parallel_for (p->s.g * p->blocks, 16384 / (p->sums / p->blocks) + 1, run_collect, &job);
 }

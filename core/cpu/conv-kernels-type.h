@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Included once for each element type T: vectors of LANES, NAME (f), SPLAT (s), JOIN (low, high). */
 
-typedef T NAME (V) __attribute__ ((vector_size (32)));
-typedef T NAME (VU) __attribute__ ((vector_size (32), aligned (sizeof (T)), may_alias));
-typedef T NAME (H) __attribute__ ((vector_size (16)));
-typedef T NAME (HU) __attribute__ ((vector_size (16), aligned (sizeof (T)), may_alias));
-
 #define V NAME (V)
 #define VU NAME (VU)
 #define H NAME (H)
@@ -154,7 +149,8 @@ INLINE void
 NAME (dot) (gsize mo, const DlhConvDot *d)
 {
     const T *x[MK], *dy[DLH_CONV_MO];
-    V sum[DLH_CONV_MO][MK];
+    V sum[DLH_CONV_MO][MK], all[DLH_CONV_SUMS];
+    T *to = d->sums;
 
     UNROLL
     for (gsize k = 0; k < MK; k++)
@@ -173,11 +169,11 @@ NAME (dot) (gsize mo, const DlhConvDot *d)
     if (d->n_split % 2)
         NAME (dot_piece) (mo, TRUE, TRUE, dy, x, d->split + d->n_split - 1, sum);
     UNROLL
-    for (gsize i = 0; i < mo; i++) {
-        UNROLL
-        for (gsize k = 0; k < MK; k++)
-            ((T *) d->sums)[i * MK + k] = NAME (total) (sum[i][k]);
-    }
+    for (gsize n = 0; n < DLH_CONV_SUMS; n++)
+        all[n] = n < mo * MK ? sum[n / MK][n % MK] : SPLAT (0);
+    UNROLL
+    for (gsize n = 0; n < mo * MK; n += LANES)
+        *(VU *) (to + n) += NAME (totals) (all + n);
 }
 
 #define DLH_TILES_(f, split, scatter)                                                              \

@@ -3,7 +3,7 @@
 #include "cpu/conv-kernels.h"
 
 #define INLINE static inline __attribute__ ((always_inline))
-#define UNROLL _Pragma ("GCC unroll 8")
+#define UNROLL _Pragma ("GCC unroll 32")
 
 /* As many sums as registers hold: 32 of them with AVX-512, else 16. */
 #ifdef __AVX512VL__
@@ -16,6 +16,12 @@
 #define MK 4
 #endif
 
+#define VECTORS(T)                                                                                 \
+    typedef T NAME (V) __attribute__ ((vector_size (32)));                                         \
+    typedef T NAME (VU) __attribute__ ((vector_size (32), aligned (sizeof (T)), may_alias));       \
+    typedef T NAME (H) __attribute__ ((vector_size (16)));                                         \
+    typedef T NAME (HU) __attribute__ ((vector_size (16), aligned (sizeof (T)), may_alias))
+
 #define T float
 #define LANES 8
 #define NAME(f) f##_f32
@@ -24,14 +30,25 @@
 #define LOW(v) __builtin_shufflevector (v, v, 0, 1, 2, 3)
 #define HIGH(v) __builtin_shufflevector (v, v, 4, 5, 6, 7)
 
-typedef float Quad __attribute__ ((vector_size (16)));
+VECTORS (float);
 
-INLINE float
-total_f32 (float __attribute__ ((vector_size (32))) v)
+// sum of the lanes of v[0], of v[1], ..
+INLINE V_f32
+totals_f32 (const V_f32 *v)
 {
-    const Quad q = LOW (v) + HIGH (v);
+    V_f32 pairs[4], quads[2];
 
-    return (q[0] + q[1]) + (q[2] + q[3]);
+    UNROLL
+    for (gsize i = 0; i < 4; i++)
+        pairs[i] = __builtin_shufflevector (v[2 * i], v[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14) +
+                   __builtin_shufflevector (v[2 * i], v[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    UNROLL
+    for (gsize i = 0; i < 2; i++)
+        quads[i] =
+            __builtin_shufflevector (pairs[2 * i], pairs[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+            __builtin_shufflevector (pairs[2 * i], pairs[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector (quads[0], quads[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector (quads[0], quads[1], 4, 5, 6, 7, 12, 13, 14, 15);
 }
 
 #include "cpu/conv-kernels-type.h"
@@ -52,10 +69,19 @@ total_f32 (float __attribute__ ((vector_size (32))) v)
 #define LOW(v) __builtin_shufflevector (v, v, 0, 1)
 #define HIGH(v) __builtin_shufflevector (v, v, 2, 3)
 
-INLINE double
-total_f64 (double __attribute__ ((vector_size (32))) v)
+VECTORS (double);
+
+INLINE V_f64
+totals_f64 (const V_f64 *v)
 {
-    return (v[0] + v[1]) + (v[2] + v[3]);
+    V_f64 pairs[2];
+
+    UNROLL
+    for (gsize i = 0; i < 2; i++)
+        pairs[i] = __builtin_shufflevector (v[2 * i], v[2 * i + 1], 0, 4, 2, 6) +
+                   __builtin_shufflevector (v[2 * i], v[2 * i + 1], 1, 5, 3, 7);
+    return __builtin_shufflevector (pairs[0], pairs[1], 0, 1, 4, 5) +
+           __builtin_shufflevector (pairs[0], pairs[1], 2, 3, 6, 7);
 }
 
 #include "cpu/conv-kernels-type.h"

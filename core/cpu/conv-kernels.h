@@ -26,15 +26,15 @@ typedef struct {
     const gint32 *rows; /* offset of each i in y */
 } DlhConvTile;
 
-/* Weight gradient of some filters and taps: dw (i, k) = sum over pieces p of dy_i[p.out] x_k[p.in].
- * Elements of dy beyond a piece's width must be zero. */
+/* Weight gradient of some filters and mk taps: sum (i, k) += sum over pieces p of dy_i[p.out]
+ * x_k[p.in]. Elements of dy beyond a piece's width must be zero. */
 typedef struct {
     const void *x, *dy;
-    const gint32 *taps; /* mk */
+    const gint32 *taps; /* offset of each k in x */
     const gint32 *rows; /* offset of each i in dy */
     const DlhPiece *full, *split;
     gsize n_full, n_split;
-    void *sums; /* (filters, taps) */
+    void *sums; /* (filters, mk), DLH_CONV_SUMS elements for any number of filters */
 } DlhConvDot;
 
 #define DLH_CONV_MR 6 /* filters in a tile */
@@ -55,3 +55,4 @@ extern const DlhConvKernels dlh_conv_kernels_avx2, dlh_conv_kernels_avx512;
 /* Largest of the above over all instruction sets. */
 #define DLH_CONV_MAX_NR 4
 #define DLH_CONV_MAX_MK 6
+#define DLH_CONV_SUMS 24 /* at least mo mk, and whole vectors */
