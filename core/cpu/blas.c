@@ -3,6 +3,8 @@
 
 #include <cblas.h>
 
+#include "cpu/parallel.h"
+
 #define BLOCK 32
 #define ALIGNED(n) (((n) + 63) / 64 * 64)
 
@@ -29,6 +31,23 @@
 // name_f32 () or name_f64 ()
 #define BY_DTYPE(name, ...) (dtype == DLH_F32 ? name##_f32 (__VA_ARGS__) : name##_f64 (__VA_ARGS__))
 
+/* OpenBLAS 0.3.21 shares out products by size, but triangular solves, inverses and LAPACK's own
+ * routines however small they are: a 64 x 64 inverse then takes twice as long, and ten times as long
+ * when the cores are busy. Below these numbers of multiplications one thread is faster. */
+#define SMALL_SYRK 5e5
+#define SMALL_TRSM 1e6
+#define SMALL_POTRF 8e6 /* n = 200 */
+#define SMALL_SYEVD 2e8 /* n = 585 */
+
+#define ALONE_BELOW(limit, multiplications, call)                                                  \
+    do {                                                                                           \
+        guint before = (multiplications) < (limit) ? dlh_parallel_limit (1) : 0;                   \
+                                                                                                   \
+        call;                                                                                      \
+        if (before)                                                                                \
+            dlh_parallel_limit (before);                                                           \
+    } while (0)
+
 gboolean
 dlh_blas_fits (gint64 n)
 {
@@ -54,7 +73,8 @@ dlh_syrk (DlhDType dtype, gint64 m, gint64 n, const void *x, void *c)
     if (m == 0)
         BY_DTYPE (clear, n, n, 0, c, n);
     else if (n > 0)
-        BY_DTYPE (syrk, (blasint) m, (blasint) n, x, c);
+        ALONE_BELOW (SMALL_SYRK, (double) m * (double) n * (double) n,
+                     BY_DTYPE (syrk, (blasint) m, (blasint) n, x, c));
 }
 
 void
@@ -62,25 +82,44 @@ dlh_trsm (DlhDType dtype, gboolean lower, gboolean transpose, gint64 n, gint64 k
           void *b)
 {
     if (n > 0 && k > 0)
-        BY_DTYPE (trsm, lower, transpose, (blasint) n, (blasint) k, l, b);
+        ALONE_BELOW (SMALL_TRSM, (double) n * (double) n * (double) k,
+                     BY_DTYPE (trsm, lower, transpose, (blasint) n, (blasint) k, l, b));
+}
+
+static double
+cube (gint64 n)
+{
+    return (double) n * (double) n * (double) n;
 }
 
 gint64
 dlh_potrf (DlhDType dtype, gint64 n, void *a)
 {
-    return n == 0 ? 0 : BY_DTYPE (potrf, (blasint) n, a);
+    gint64 info = 0;
+
+    if (n > 0)
+        ALONE_BELOW (SMALL_POTRF, cube (n), info = BY_DTYPE (potrf, (blasint) n, a));
+    return info;
 }
 
 gint64
 dlh_potri (DlhDType dtype, gint64 n, void *l)
 {
-    return n == 0 ? 0 : BY_DTYPE (potri, (blasint) n, l);
+    gint64 info = 0;
+
+    if (n > 0)
+        ALONE_BELOW (SMALL_POTRF, cube (n), info = BY_DTYPE (potri, (blasint) n, l));
+    return info;
 }
 
 gint64
 dlh_syevd (DlhDType dtype, gint64 n, void *a, void *w, void *work)
 {
-    return n == 0 ? 0 : BY_DTYPE (syevd, (blasint) n, a, w, work);
+    gint64 info = 0;
+
+    if (n > 0)
+        ALONE_BELOW (SMALL_SYEVD, cube (n), info = BY_DTYPE (syevd, (blasint) n, a, w, work));
+    return info;
 }
 
 gsize

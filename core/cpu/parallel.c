@@ -62,6 +62,16 @@ dlh_parallel_adopt (void)
         omp_set_num_threads (n);
 }
 
+guint
+dlh_parallel_limit (guint n)
+{
+    int before = omp_get_max_threads ();
+
+    if ((int) n != before)
+        omp_set_num_threads ((int) n);
+    return (guint) before;
+}
+
 void
 dlh_set_threads (guint n)
 {

@@ -14,3 +14,7 @@ void dlh_parallel_for (gsize n, gsize grain,
 /* Makes BLAS and oneDNN calls of the calling thread use dlh_get_threads() threads: OpenMP keeps
  * that number for each thread of its own. Call it before kernels in a thread that may be new. */
 void dlh_parallel_adopt (void);
+
+/* BLAS calls of the calling thread use @n threads from now on: 1 for work that is not worth
+ * waking the pool for. Returns: the number before, to be put back. */
+guint dlh_parallel_limit (guint n);
