@@ -217,13 +217,14 @@ guess_inflated_size (int fd, guint64 size, gsize max)
 }
 
 static void
-set_inflate_error (GError **error, const char *path, z_stream *z, int status)
+set_inflate_error (GError **error, const Buffer *b, const z_stream *z, int status)
 {
     if (status == Z_MEM_ERROR)
-        set_errno_error (error, path, "inflate it", ENOMEM);
+        set_errno_error (error, b->path, "inflate it", ENOMEM);
     else
-        set_data_error (error, path, "damaged gzip data before byte %lu of the contents: %s",
-                        z->total_out, z->msg ? z->msg : zError (status));
+        set_data_error (error, b->path,
+                        "damaged gzip data before byte %" G_GSIZE_FORMAT " of the contents: %s",
+                        b->n, z->msg ? z->msg : zError (status));
 }
 
 // Inflates what z->next_in holds. @at_end: whether a member has ended just there.
@@ -252,7 +253,7 @@ inflate_chunk (z_stream *z, Buffer *b, gsize first, gboolean *at_end, GError **e
         if (status == Z_BUF_ERROR || (status == Z_OK && z->avail_in == 0 && z->avail_out > 0))
             return TRUE;
         if (status != Z_OK && status != Z_STREAM_END) {
-            set_inflate_error (error, b->path, z, status);
+            set_inflate_error (error, b, z, status);
             return FALSE;
         }
     }
