@@ -179,10 +179,13 @@ text_encode (GBytes *text, const char *name, GHashTable *vocabulary, const TextO
         gint64 value = (gint64) (number ? number : spare) - 1;
 
         if (value < 0) {
+            g_autofree char *word = g_strndup (token, MIN (n, 40));
+            g_autofree char *whole = g_utf8_make_valid (word, -1); // the end may be half a letter
+
             g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                         "%s: '%.*s' does not occur in the training text, and that has no "
+                         "%s: '%s' does not occur in the training text, and that has no "
                          UNKNOWN " to stand for it",
-                         name, (int) MIN (n, 40), token);
+                         name, whole);
             return NULL;
         }
         g_array_append_val (out, value);
