@@ -11,6 +11,11 @@ gboolean fuzz_note (const guint8 *data, gsize n);
  * Returns: whether it was accepted. */
 gboolean fuzz_options (const guint8 *data, gsize n);
 
+/* fuzz_idx, fuzz_safetensors, fuzz_table: the file at @path. Returns: whether it was accepted. */
+gboolean fuzz_idx (const char *path);
+gboolean fuzz_safetensors (const char *path);
+gboolean fuzz_table (const char *path);
+
 #ifdef DLH_FUZZER
 #define FUZZ_ENTRY(body)                                                                           \
     int LLVMFuzzerTestOneInput (const guint8 *data, size_t n);                                     \
