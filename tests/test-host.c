@@ -247,7 +247,7 @@ static const Bad bad[] = {
     {"resume-nothing", 4, "resume /nonexistent", "/nonexistent"},
     {"out-is-unwritable", 1, SMALL "--optimizer=sgd --steps=1 --out=/proc/nothing",
      "/proc/nothing"},
-    {"wrong-model", 1, "--model=convnet --optimizer=sgd --dataset=synthetic --steps=1", "pictures"},
+    {"wrong-model", 2, "--model=convnet --optimizer=sgd --dataset=synthetic --steps=1", "pictures"},
     {"diverges", 5,
      "--model=mlp,hidden=[64,64,64,64],init=lecun --dataset=synthetic,kind=blobs,dims=8 "
      "--threads=1 "
@@ -298,6 +298,71 @@ evaluate_scores_a_checkpoint (void)
     g_assert_true (a && b && strncmp (a, b, strlen ("test/loss 0.1234")) == 0);
 }
 
+static void
+finished_run_is_left_alone (void)
+{
+    gsize n, m;
+    g_autofree char *before = NULL, *after = NULL;
+
+    for (guint i = 0; i < 3; i++) {
+        g_auto (Outcome) o = {0};
+
+        if (i == 0)
+            run (&o, SMALL "--optimizer=adam --steps=7 --out=finished");
+        else
+            run (&o, "resume finished");
+        g_assert_cmpint (o.code, ==, 0);
+        if (i == 0)
+            before = contents ("finished", "checkpoint-7.safetensors", &n);
+    }
+    after = contents ("finished", "checkpoint-7.safetensors", &m);
+    g_assert_true (n == m && memcmp (before, after, n) == 0);
+}
+
+// A finished run goes on when it is given more steps, and ends where one of that length ends: the
+// step size is constant, so that the length itself changes nothing.
+static void
+longer_run_goes_on (void)
+{
+    g_auto (Outcome) o = {0};
+    g_auto (Outcome) p = {0};
+    g_auto (Outcome) q = {0};
+
+    run (&o, SMALL "--optimizer=adam --task.schedule=constant --steps=7 --out=grown");
+    run (&p, "resume grown --steps=30");
+    run (&q, SMALL "--optimizer=adam --task.schedule=constant --steps=30 --out=grown-at-once");
+    g_assert_cmpint (p.code, ==, 0);
+    assert_same_file ("grown", "grown-at-once", "checkpoint-30.safetensors");
+    assert_same_file ("grown", "grown-at-once", "config.json");
+}
+
+static void
+other_model_is_refused (void)
+{
+    g_auto (Outcome) o = {0};
+    g_auto (Outcome) p = {0};
+    g_auto (Outcome) q = {0};
+
+    run (&o, SMALL "--optimizer=adam --steps=7 --out=narrow");
+    run (&p, "--task=evaluate --model=mlp,hidden=[16,16,16] "
+             "--dataset=synthetic,kind=blobs,dims=8,n=300 --threads=1 "
+             "--checkpoint=narrow/checkpoint-7.safetensors --out=refused");
+    g_assert_cmpint (p.code, ==, 4);
+    run (&q, "resume narrow --optimizer=sgd");
+    g_assert_cmpint (q.code, ==, 2);
+    g_assert_nonnull (strstr (q.err, "resume goes on with what the run has"));
+}
+
+static void
+monitor_must_exist (void)
+{
+    g_auto (Outcome) o = {0};
+
+    run (&o, SMALL "--optimizer=sgd --task.patience=2 --task.monitor=test/los --out=monitor");
+    g_assert_cmpint (o.code, ==, 2);
+    g_assert_nonnull (strstr (o.err, "no metric 'test/los'"));
+}
+
 // With a step size of 0 nothing ever improves: the first evaluation counts, two more are waited for.
 static void
 patience_stops_early (void)
@@ -340,6 +405,10 @@ main (int argc, char **argv)
     g_test_add_func ("/host/seed/decides", seed_decides);
     g_test_add_func ("/host/existing-run/kept", existing_run_is_kept);
     g_test_add_func ("/host/evaluate/scores-checkpoint", evaluate_scores_a_checkpoint);
+    g_test_add_func ("/host/resume/finished-is-left-alone", finished_run_is_left_alone);
+    g_test_add_func ("/host/resume/longer-goes-on", longer_run_goes_on);
+    g_test_add_func ("/host/checkpoint/other-model-refused", other_model_is_refused);
+    g_test_add_func ("/host/patience/monitor-must-exist", monitor_must_exist);
     g_test_add_func ("/host/patience/stops-early", patience_stops_early);
     g_test_add_func ("/host/quiet/prints-nothing", quiet_prints_nothing);
     g_test_add_data_func ("/host/kill/sgd-resumes-bitwise", "sgd", kill_and_resume);

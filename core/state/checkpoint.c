@@ -38,7 +38,9 @@ checksum (const char *const *names, guint n, FindTensor find, gpointer holder)
 static DlhTensor *
 find_in_store (gpointer store, const char *name)
 {
-    return dlh_variable_tensor (dlh_store_lookup (store, name));
+    DlhVariable *variable = dlh_store_lookup (store, name);
+
+    return variable ? variable->tensor : g_hash_table_lookup (((DlhStore *) store)->pending, name);
 }
 
 static DlhTensor *
@@ -50,28 +52,31 @@ find_in_file (gpointer file, const char *name)
 gboolean
 dlh_store_save (DlhStore *store, const char *path, GHashTable *metadata, GError **error)
 {
-    guint n = store->variables->len;
-    g_autofree const char **names = g_new0 (const char *, MAX (n, 1));
-    g_autofree DlhTensor **tensors = g_new0 (DlhTensor *, MAX (n, 1));
+    g_autoptr (GPtrArray) names = g_ptr_array_new ();
+    g_autofree DlhTensor **tensors = NULL;
     g_autoptr (GHashTable) all = g_hash_table_new (g_str_hash, g_str_equal);
     g_autofree char *sum = NULL;
     GHashTableIter iter;
     gpointer key, value;
 
-    for (guint i = 0; i < n; i++) {
-        const DlhVariable *variable = store->variables->pdata[i];
-
-        names[i] = variable->name;
-        tensors[i] = variable->tensor;
-    }
+    for (guint i = 0; i < store->variables->len; i++)
+        g_ptr_array_add (names, ((DlhVariable *) store->variables->pdata[i])->name);
+    // What an earlier file held and nobody has asked for yet is not to be lost.
+    g_hash_table_iter_init (&iter, store->pending);
+    while (g_hash_table_iter_next (&iter, &key, NULL))
+        g_ptr_array_add (names, key);
+    tensors = g_new (DlhTensor *, names->len + 1);
+    for (guint i = 0; i < names->len; i++)
+        tensors[i] = find_in_store (store, names->pdata[i]);
     if (metadata) {
         g_hash_table_iter_init (&iter, metadata);
         while (g_hash_table_iter_next (&iter, &key, &value))
             g_hash_table_insert (all, key, value);
     }
-    sum = checksum (names, n, find_in_store, store);
+    sum = checksum ((const char *const *) names->pdata, names->len, find_in_store, store);
     g_hash_table_insert (all, (gpointer) CHECKSUM_KEY, sum);
-    return dlh_safetensors_write (path, names, tensors, n, all, error);
+    return dlh_safetensors_write (path, (const char *const *) names->pdata, tensors, names->len, all,
+                                  error);
 }
 
 static gboolean
@@ -131,6 +136,7 @@ take_values (DlhStore *store, DlhSafetensors *file)
 {
     GPtrArray *names = dlh_safetensors_names (file);
 
+    store->loaded = TRUE;
     g_hash_table_remove_all (store->pending);
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];

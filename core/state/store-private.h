@@ -10,6 +10,7 @@ struct _DlhStore {
     GHashTable *by_name;  /* DlhVariable.name -> DlhVariable, not owned */
     GHashTable *pending;  /* char* -> DlhTensor*, both owned: loaded before the variable was made */
     GHashTable *streams;  /* char* or DlhStream.name -> DlhStream*, owned */
+    gboolean loaded;      /* from a checkpoint: parameters must come from it */
     guint64 seed;
     DlhDType dtype;
     int ref_count; /* atomic */

@@ -212,6 +212,13 @@ dlh_parameter (DlhGraph *graph, DlhStore *store, const char *name, DlhShape shap
     // After an error shapes are not to be trusted: no variable is made from them.
     if (!dlh_graph_check (graph, NULL))
         return dlh_graph_fail (graph, DLH_ERROR_GRAPH, "%s", name);
+    // A parameter that a loaded checkpoint lacks means another model: not to be filled by chance.
+    if (store->loaded && !dlh_store_lookup (store, path) &&
+        !g_hash_table_contains (store->pending, path))
+        return dlh_graph_fail (graph, DLH_ERROR_STATE,
+                               "the checkpoint has no '%s', which this model needs: is it another "
+                               "model's?",
+                               path);
     variable = dlh_store_variable (store, path, store->dtype, shape, init, &error);
     if (!variable)
         return dlh_graph_fail (graph, error->code, "%s", error->message);

@@ -69,6 +69,8 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     }
     problem = dlh_problem_of (data);
     trainer = dlh_trainer_new (dlh_run_store (run), model, NULL, &problem, &training, error);
+    if (trainer && dlh_trainer_steps (trainer) == 0)
+        dlh_run_message (run, "note: no trained checkpoint is given: first values are scored");
     if (!trainer || !sum_batches (run, trainer, data, opt, sums, error))
         return FALSE;
     for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)

@@ -8,6 +8,7 @@
 
 #define MAX_VALUES 32
 #define EVALUATION_BATCH 500
+#define SECONDS_BETWEEN_CHECKPOINTS 10
 
 typedef struct {
     gint64 epochs, steps, batch, log, evaluate, checkpoint, patience;
@@ -27,6 +28,7 @@ typedef struct {
     DlhTensor *x[2], *y[2]; /* full batch; the epoch's last, smaller one */
     double sums[MAX_VALUES];
     double n_summed;
+    gint64 saved_at; /* monotonic microseconds */
     double seen; /* examples in this process */
     DlhVariable *best, *since_best;
     double latest; /* the monitored value of the last evaluation */
@@ -158,8 +160,11 @@ evaluate (Train *t, const char *event, gint64 step, GError **error)
     if (dlh_data_has_split (t->data, DLH_SPLIT_VALID) &&
         !evaluate_split (t, DLH_SPLIT_VALID, "valid", event, step, error))
         return FALSE;
-    return !dlh_data_has_split (t->data, DLH_SPLIT_TEST) ||
-           evaluate_split (t, DLH_SPLIT_TEST, "test", event, step, error);
+    if (dlh_data_has_split (t->data, DLH_SPLIT_TEST))
+        return evaluate_split (t, DLH_SPLIT_TEST, "test", event, step, error);
+    // Without data to score a run still ends with its record.
+    return dlh_data_has_split (t->data, DLH_SPLIT_VALID) ||
+           dlh_run_log (t->run, event, step, NULL, NULL, 0, error);
 }
 
 /* Early stopping. */
@@ -221,6 +226,20 @@ save (Train *t, gint64 step, GError **error)
     return dlh_run_checkpoint (t->run, step, error);
 }
 
+// Without a period: after an epoch, unless the last one is only seconds old.
+static gboolean
+checkpoint_is_due (Train *t, gint64 step)
+{
+    gint64 now = g_get_monotonic_time ();
+
+    if (t->opt->checkpoint)
+        return step % t->opt->checkpoint == 0;
+    if (step % t->steps_per_epoch || now - t->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
+        return FALSE;
+    t->saved_at = now;
+    return TRUE;
+}
+
 static gboolean
 after_step (Train *t, gint64 step, gboolean *stop, GError **error)
 {
@@ -240,9 +259,16 @@ after_step (Train *t, gint64 step, gboolean *stop, GError **error)
             return FALSE;
         memcpy (t->sums, sums, sizeof sums);
         t->n_summed = n;
+        if (t->opt->patience && !t->has_latest) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "train: no metric '%s' to monitor: give one that the evaluation prints, such "
+                         "as valid/loss",
+                         t->opt->monitor);
+            return FALSE;
+        }
         *stop = is_stale (t);
     }
-    if (opt->checkpoint && step % opt->checkpoint == 0 && step < t->total && !*stop)
+    if (step < t->total && !*stop && checkpoint_is_due (t, step))
         return save (t, step, error);
     return TRUE;
 }
@@ -253,6 +279,14 @@ train_loop (Train *t, GError **error)
     gboolean stop = FALSE;
     gint64 step = dlh_trainer_steps (t->trainer);
 
+    t->saved_at = g_get_monotonic_time ();
+    if (step >= t->total) {
+        dlh_run_message (t->run,
+                         "nothing left to train: step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
+                         " is done; give more --steps or --epochs",
+                         step, t->total);
+        return evaluate (t, "final", step, error);
+    }
     while (step < t->total && !stop) {
         DlhTensor *x, *y;
 
@@ -364,7 +398,7 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (TrainOptions, evaluate, 0, 0, 1000000000,
                  "Steps between evaluations; 0: after each epoch", .unit = "steps"),
         DLH_INT (TrainOptions, checkpoint, 0, 0, 1000000000,
-                 "Steps between checkpoints; 0: only at the end", .unit = "steps"),
+                 "Steps between checkpoints; 0: after an epoch, at most every 10 s", .unit = "steps"),
         DLH_CHOICE (TrainOptions, schedule, "cosine",
                     "constant|step|exponential|cosine|inverse-time",
                     "How the step size changes over training"),

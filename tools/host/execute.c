@@ -63,6 +63,7 @@ fail (const GError *error)
         return EXIT_RUN_FAILED;
     switch ((DlhErrorCode)error->code) {
     case DLH_ERROR_OPTION:
+    case DLH_ERROR_SHAPE:
         return EXIT_USAGE;
     case DLH_ERROR_PLUGIN:
         return EXIT_PLUGIN;
@@ -92,7 +93,8 @@ host_data (gpointer host, GError **error)
     }
     if (!((const DlhDataset *)dlh_component_interface (c))
              ->load (data, s->dtype, dlh_component_options (c), error)) {
-        g_prefix_error (error, "%s: ", dlh_component_name (c));
+        if (error && !g_str_has_prefix ((*error)->message, dlh_component_name (c)))
+            g_prefix_error (error, "%s: ", dlh_component_name (c));
         return NULL;
     }
     return g_steal_pointer (&data);
@@ -197,7 +199,7 @@ open_folder (Session *s, const Config *config, const char *resume, GError **erro
         return run_log_create (&s->log, config->out, hint, s->config_json, error);
     latest = run_log_latest (resume, &step, error);
     return latest && dlh_store_load (s->store, latest, NULL, error) &&
-           run_log_reopen (&s->log, resume, step, error);
+           run_log_reopen (&s->log, resume, step, s->config_json, error);
 }
 
 static gboolean

@@ -243,6 +243,11 @@ resume (Arguments *a, DlhRegistry *registry, GError **error)
 
     if (!dir || a->words->len > 2)
         return usage ("resume takes one run folder");
+    // A run goes on as it began; only how long it is may change.
+    for (guint kind = 1; kind <= DLH_COMM; kind++)
+        if (a->config.parts[kind].name || a->config.out || a->config.checkpoint || a->file)
+            return usage ("resume goes on with what the run has: it takes no plugin, --out, --checkpoint "
+                          "or --config");
     file = g_build_filename (dir, "config.json", NULL);
     return complete (a, file, error) ? execute (&a->config, registry, dir) : -1;
 }

@@ -76,14 +76,18 @@ record_number (const char *line, const char *key, double *value)
 }
 
 gboolean
-run_log_reopen (RunLog *log, const char *dir, gint64 step, GError **error)
+run_log_reopen (RunLog *log, const char *dir, gint64 step, const char *config_json, GError **error)
 {
+    g_autofree char *config = g_build_filename (dir, "config.json", NULL);
     g_autofree char *path = g_build_filename (dir, "metrics.jsonl", NULL);
     g_autoptr (GString) kept = g_string_new (NULL);
     g_autofree char *text = NULL;
     g_auto (GStrv) lines = NULL;
 
     log->dir = g_strdup (dir);
+    // The run's length may have changed.
+    if (!dlh_file_write (config, config_json, strlen (config_json), error))
+        return FALSE;
     if (g_file_test (path, G_FILE_TEST_EXISTS)) {
         if (!g_file_get_contents (path, &text, NULL, error))
             return FALSE;

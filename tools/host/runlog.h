@@ -16,7 +16,8 @@ typedef struct {
 gboolean run_log_create (RunLog *log, const char *dir, const char *hint, const char *config_json,
                          GError **error);
 /* Goes on in a folder: records after @step are dropped, since they will be made again. */
-gboolean run_log_reopen (RunLog *log, const char *dir, gint64 step, GError **error);
+gboolean run_log_reopen (RunLog *log, const char *dir, gint64 step, const char *config_json,
+                         GError **error);
 void run_log_clear (RunLog *log);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RunLog, run_log_clear)
 
