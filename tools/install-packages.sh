@@ -11,7 +11,6 @@ g++
 gcc
 git
 libclang-rt-14-dev
-libdnnl-dev
 libglib2.0-dev
 libjson-glib-dev
 libopenblas-openmp-dev
