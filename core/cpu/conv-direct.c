@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cpu/conv-direct.h"
 
-#include <dlhost/function.h>
 #include <string.h>
 
 #include "cpu/conv-kernels.h"
@@ -497,18 +496,6 @@ make_tables (DlhDirectPlan *p)
 
 /* Plans. */
 
-static const DlhConvKernels *
-kernels (void)
-{
-#if defined __x86_64__
-    if (strcmp (dlh_cpu_level (), "avx512") == 0)
-        return &dlh_conv_kernels_avx512;
-    if (strcmp (dlh_cpu_level (), "avx2") == 0)
-        return &dlh_conv_kernels_avx2;
-#endif
-    return NULL;
-}
-
 // Offsets are 32 bits wide; a table for very large pictures would not pay.
 static gboolean
 fits (const DlhDirectPlan *p)
@@ -532,7 +519,7 @@ plan_alloc (Method method, const DlhConvSize *s, DlhDType dtype, guint parts)
     p->f64 = dtype == DLH_F64;
     p->size = dlh_dtype_size (dtype);
     p->parts = parts;
-    p->kernels = kernels ();
+    p->kernels = dlh_conv_kernels ();
     p->slices = 1;
     pad_picture (p);
     return p;

@@ -23,12 +23,17 @@
     typedef T NAME (HU) __attribute__ ((vector_size (16), aligned (sizeof (T)), may_alias))
 
 #define T float
+#define I gint32
 #define LANES 8
 #define NAME(f) f##_f32
 #define SPLAT(s) ((V){(s), (s), (s), (s), (s), (s), (s), (s)})
 #define JOIN(a, b) __builtin_shufflevector (a, b, 0, 1, 2, 3, 4, 5, 6, 7)
 #define LOW(v) __builtin_shufflevector (v, v, 0, 1, 2, 3)
 #define HIGH(v) __builtin_shufflevector (v, v, 4, 5, 6, 7)
+#define EVEN(a, b) __builtin_shufflevector (a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define ODD(a, b) __builtin_shufflevector (a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define WEAVE_LOW(a, b) __builtin_shufflevector (a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define WEAVE_HIGH(a, b) __builtin_shufflevector (a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 
 VECTORS (float);
 
@@ -52,22 +57,33 @@ totals_f32 (const V_f32 *v)
 }
 
 #include "cpu/conv-kernels-type.h"
+#include "cpu/conv-kernels-pool.h"
 
 #undef T
+#undef I
 #undef LANES
 #undef NAME
 #undef SPLAT
 #undef JOIN
 #undef LOW
 #undef HIGH
+#undef EVEN
+#undef ODD
+#undef WEAVE_LOW
+#undef WEAVE_HIGH
 
 #define T double
+#define I gint64
 #define LANES 4
 #define NAME(f) f##_f64
 #define SPLAT(s) ((V){(s), (s), (s), (s)})
 #define JOIN(a, b) __builtin_shufflevector (a, b, 0, 1, 2, 3)
 #define LOW(v) __builtin_shufflevector (v, v, 0, 1)
 #define HIGH(v) __builtin_shufflevector (v, v, 2, 3)
+#define EVEN(a, b) __builtin_shufflevector (a, b, 0, 2, 4, 6)
+#define ODD(a, b) __builtin_shufflevector (a, b, 1, 3, 5, 7)
+#define WEAVE_LOW(a, b) __builtin_shufflevector (a, b, 0, 4, 1, 5)
+#define WEAVE_HIGH(a, b) __builtin_shufflevector (a, b, 2, 6, 3, 7)
 
 VECTORS (double);
 
@@ -85,6 +101,7 @@ totals_f64 (const V_f64 *v)
 }
 
 #include "cpu/conv-kernels-type.h"
+#include "cpu/conv-kernels-pool.h"
 
 #define ROW(f, t) {f##1_##t, f##2_##t, f##3_##t, f##4_##t, f##5_##t, f##6_##t}
 #if MO > 3
@@ -104,4 +121,6 @@ const DlhConvKernels TABLE_ (LEVEL) = {
     .scatter = {{ROW (scatter_full, f32), ROW (scatter_split, f32)},
                 {ROW (scatter_full, f64), ROW (scatter_split, f64)}},
     .dot = {DOTS (f32), DOTS (f64)},
+    .pick2 = {pick2_f32, pick2_f64},
+    .grad2 = {grad2_f32, grad2_f64},
 };

@@ -48,9 +48,15 @@ typedef struct {
     void (*store[2][2][DLH_CONV_MR]) (const DlhConvTile *tile);
     void (*scatter[2][2][DLH_CONV_MR]) (const DlhConvTile *tile);
     void (*dot[2][DLH_CONV_MO]) (const DlhConvDot *dot);
+    /* Max pooling by two, a row of n outputs: z read at the maxima of x, dy placed there. */
+    void (*pick2[2]) (const void *x, const void *z, gsize pitch, void *y, gsize n);
+    void (*grad2[2]) (const void *x, const void *dy, gsize pitch, void *dx, gsize n);
 } DlhConvKernels;
 
 extern const DlhConvKernels dlh_conv_kernels_avx2, dlh_conv_kernels_avx512;
+
+/* Returns: (nullable): those for this machine. */
+const DlhConvKernels *dlh_conv_kernels (void);
 
 /* Largest of the above over all instruction sets. */
 #define DLH_CONV_MAX_NR 4

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Picks the kernel for a convolution's shape, by rules that were measured (one core of an EPYC 9004,
- * 117 GF/s at best; GF/s of the useful products, f32; oneDNN 2.6 as PyTorch 1.13 calls it):
+/* Picks the kernel for a convolution's shape, by a rule that was measured: tools/bench/peer_conv.py on
+ * one core of an EPYC 9004, 117 GF/s at best; GF/s of forward, data, weight, f32. oneDNN is 2.6 as
+ * PyTorch 1.13 calls it; its rates above 117 come from leaving padding out.
  *
- *     forward, data, weight      tiles            im2col + OpenBLAS   oneDNN
- *     1>20   5x5 28x28 b128      90   -  80       54  -   52          35   -  47
- *     20>50  5x5 12x12 b128     114  92  99       45 57   42          53  53  42
- *     6>16   5x5 14x14 b128      89  65  74       27 34   23         101  39  55
- *     32>32  3x3 32x32 b64      105 105 100       61 49   42          95  86  79
- *     64>64  3x3 16x16 b64      113 113 109       70 69   64         106 105  94
- *     256>256 3x3 8x8 b32       118 115 106       82 87   80         127 126 102
- *     64>128 1x1 16x16 b64       81  82  78       88 86   65           -   -   -
+ *                               tiles        im2col + OpenBLAS     oneDNN
+ *     1>20    5x5 28x28 b128    90  35  80       54  43  52        32   4  40
+ *     20>50   5x5 12x12 b128   114  92  98       45  57  42        49  50  43
+ *     6>16    5x5 14x14 b128    85  65  74       27  34  23        92  36  52
+ *     32>32   3x3 32x32 b64    105 105 100       61  49  42        93  90  77
+ *     64>64   3x3 16x16 b64    113 113 109       70  69  64       104 104  94
+ *     256>256 3x3 8x8   b32    115 112 105       82  87  80       127 126 105
+ *     64>128  1x1 16x16 b64     81  82  78       88  86  65        57  53  53
  *
- * so tiles are the rule, where the processor has them (AVX2 or better), and a product of matrices is
- * left to BLAS. oneDNN is not used: it wins on few shapes by at most 15 %, allocates memory at every
- * run, and its sums depend on the number of threads. */
+ * So tiles are the rule where the processor has them (AVX2 or better), and products of matrices are
+ * left to BLAS. oneDNN is not called: it is ahead on padded pictures of 8x8 and on 6>16 only, by up to a
+ * fifth, allocates memory at every run, has no f64, and its sums depend on the number of threads. */
 #include "cpu/conv.h"
 
 #include <dlhost/function.h>
+#include <string.h>
 
 #include "cpu/conv-direct.h"
+#include "cpu/conv-kernels.h"
 
 struct _DlhConvPlan {
     DlhConvKind kind;
@@ -27,6 +30,18 @@ struct _DlhConvPlan {
     guint parts;
     DlhDirectPlan *direct; /* NULL: im2col */
 };
+
+const DlhConvKernels *
+dlh_conv_kernels (void)
+{
+#if defined __x86_64__
+    if (strcmp (dlh_cpu_level (), "avx512") == 0)
+        return &dlh_conv_kernels_avx512;
+    if (strcmp (dlh_cpu_level (), "avx2") == 0)
+        return &dlh_conv_kernels_avx2;
+#endif
+    return NULL;
+}
 
 DlhConvPlan *
 dlh_conv_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype, GError **error)
