@@ -320,6 +320,7 @@ cifar_cut (void)
     g_autofree char *path = test_write_file (dir, "data_batch_1.bin", zeros, 3072);
     g_autoptr (GError) error = NULL;
 
+    g_assert_nonnull (path);
     g_assert_null (load ("cifar10", settings, &error));
     test_assert_error (&error, DLH_ERROR_DATA, "has 3072 bytes, no multiple of the 3073");
     zeros[0] = 10;
@@ -466,6 +467,7 @@ text_small (void)
     // b a c . . c a . b .  with . = <eos> 0, a 1, b 2, c 3; two lanes of two rows of two.
     static const double x[] = {2, 1, 0, 3, 3, 0, 1, 0}, y[] = {1, 3, 3, 1, 0, 0, 0, 2};
 
+    g_assert_nonnull (path);
     if (!data)
         return;
     g_assert_cmpint (dlh_data_vocabulary (data), ==, 4);
