@@ -160,6 +160,7 @@ locate (void)
     g_autofree char *a = dlh_file_locate (dir, "a"), *b = dlh_file_locate (dir, "b");
     g_autofree char *c = dlh_file_locate (dir, "c");
 
+    g_assert_nonnull (both_packed);
     g_assert_cmpstr (a, ==, packed);
     g_assert_cmpstr (b, ==, both);
     g_assert_true (g_str_has_suffix (c, "/c"));
