@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cblas.h>
 #include <sys/resource.h>
 #include <dlhost/dlhost.h>
 
@@ -104,6 +105,36 @@ time_steps (DlhTrainer *t, DlhTensor *x, DlhTensor *y)
     return samples[SAMPLES / 2];
 }
 
+// GF/s of a plain OpenBLAS product of 1024 x 1024 matrices with the same threads: the best of ten.
+static double
+sgemm_limit (void)
+{
+    enum { N = 1024 };
+    g_autofree float *a = g_new0 (float, N * N);
+    g_autofree float *b = g_new0 (float, N * N);
+    g_autofree float *c = g_new0 (float, N * N);
+    double best = 0;
+
+    for (guint i = 0; i < 10; i++) {
+        gint64 start = g_get_monotonic_time ();
+
+        cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, b, N, 0, c, N);
+        best = MAX (best, 2.0 * N * N * N / ((double) (g_get_monotonic_time () - start) * 1e-6));
+    }
+    return best * 1e-9;
+}
+
+static double
+total_gflop (DlhTrainer *t, DlhTensor **inputs, guint n)
+{
+    g_autoptr (GArray) costs = dlh_function_profile (dlh_trainer_function (t), inputs, n, 1, NULL);
+    double flops = 0;
+
+    for (guint i = 0; costs && i < costs->len; i++)
+        flops += g_array_index (costs, DlhCost, i).flops;
+    return flops * 1e-9;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -120,7 +151,7 @@ main (int argc, char **argv)
     DlhProblem problem = {.size = sizeof problem, .target_std = 1};
     struct rusage usage;
     gint64 batch, classes;
-    double seconds;
+    double seconds, limit, rate;
 
     if (argc < 6) {
         fprintf (stderr, "usage: %s MODEL OPTIMIZER BATCH CLASSES SHAPE [--profile] [THREADS]\n",
@@ -149,7 +180,10 @@ main (int argc, char **argv)
         fprintf (stderr, "%s\n", error->message);
         return 1;
     }
+    limit = sgemm_limit ();
     seconds = time_steps (trainer, x, y);
+    limit = MAX (limit, sgemm_limit ());
+    rate = total_gflop (trainer, (DlhTensor *[]){x, y}, y ? 2 : 1) / seconds;
     getrusage (RUSAGE_SELF, &usage);
     printf ("%s %s batch %" G_GINT64_FORMAT
             ": %.1f us a step, %.0f examples/s; %.1f MB planned, %ld MB peak; "
@@ -157,6 +191,7 @@ main (int argc, char **argv)
             argv[1], argv[2], batch, seconds * 1e6, (double)batch / seconds,
             (double)dlh_function_memory (dlh_trainer_function (trainer)) * 1e-6,
             usage.ru_maxrss / 1024, dlh_get_threads (), dlh_cpu_level ());
+    printf ("  %.1f GF/s, %.0f %% of sgemm's %.1f GF/s in this run\n", rate, 100 * rate / limit, limit);
     if (profile)
         print_profile (trainer, (DlhTensor *[]){x, y}, y ? 2 : 1);
     return 0;
