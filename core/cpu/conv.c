@@ -13,8 +13,8 @@
  *     64>128  1x1 16x16 b64     81  82  78       88  86  65        57  53  53
  *
  * So tiles are the rule where the processor has them (AVX2 or better), and products of matrices are
- * left to BLAS. oneDNN is not called: it is ahead on padded pictures of 8x8 and on 6>16 only, by up to a
- * fifth, allocates memory at every run, has no f64, and its sums depend on the number of threads. */
+ * left to BLAS. oneDNN, measured through PyTorch only, is not
+ * called: it is ahead on padded pictures of 8x8 and on 6>16, by up to a fifth. */
 #include "cpu/conv.h"
 
 #include <dlhost/function.h>
