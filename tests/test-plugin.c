@@ -297,6 +297,20 @@ missing_odd_names (void)
     test_assert_error (&error, DLH_ERROR_PLUGIN, "../nothing/here.so: no such file");
 }
 
+// A path is named whole, however long: a part of it names nothing.
+static void
+missing_long_path (void)
+{
+    g_autofree char *inner = g_strnfill (200, 'a');
+    g_autofree char *path = g_strdup_printf ("/%s/%s/x.so", inner, inner);
+    g_autofree char *want = g_strconcat (path, ": no such file", NULL);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (NULL);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (dlh_registry_find (registry, 0, path, &error));
+    test_assert_error (&error, DLH_ERROR_PLUGIN, want);
+}
+
 static void
 missing_kind (void)
 {
@@ -779,6 +793,7 @@ add_find_tests (void)
     g_test_add_func ("/plugin/path/missing-directory", path_missing_directory);
     g_test_add_func ("/plugin/missing/nearest-name", missing_named);
     g_test_add_func ("/plugin/missing/odd-names", missing_odd_names);
+    g_test_add_func ("/plugin/missing/long-path", missing_long_path);
     g_test_add_func ("/plugin/missing/other-kind", missing_kind);
     g_test_add_func ("/plugin/kinds/named", kinds_named);
 }

@@ -31,3 +31,5 @@ char *dlh_option_text (const DlhOption *option, gconstpointer options);
 gboolean dlh_name_valid (const char *name);
 /* dlh_text_show: @text made fit for a one-line message: escaped, valid UTF-8, not too long. */
 char *dlh_text_show (const char *text);
+/* dlh_path_show: the same for a path, which is shown whole: cut short, it names nothing. */
+char *dlh_path_show (const char *path);

@@ -4,6 +4,7 @@
 #include "plugin/note.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -34,8 +35,8 @@ static const struct {
     [DLH_OPTION_INTS] = {sizeof (DlhInts), _Alignof(DlhInts)},
 };
 
-char *
-dlh_text_show (const char *text)
+static char *
+show (const char *text, guint max)
 {
     g_autofree char *valid = g_utf8_make_valid (text, -1);
     GString *shown = g_string_new (NULL);
@@ -44,7 +45,7 @@ dlh_text_show (const char *text)
     for (const char *p = valid; *p; p = g_utf8_next_char (p)) {
         gunichar c = g_utf8_get_char (p);
 
-        if (n++ == MAX_SHOWN) {
+        if (n++ == max) {
             g_string_append (shown, "...");
             break;
         }
@@ -56,6 +57,18 @@ dlh_text_show (const char *text)
             g_string_append_unichar (shown, c);
     }
     return g_string_free (shown, FALSE);
+}
+
+char *
+dlh_text_show (const char *text)
+{
+    return show (text, MAX_SHOWN);
+}
+
+char *
+dlh_path_show (const char *path)
+{
+    return show (path, PATH_MAX);
 }
 
 gboolean

@@ -320,7 +320,7 @@ find_path (DlhRegistry *registry, const char *name, GError **error)
 {
     g_autofree char *path = g_canonicalize_filename (name, NULL);
     g_autofree char *dir = g_path_get_dirname (path);
-    g_autofree char *shown = dlh_text_show (name);
+    g_autofree char *shown = dlh_path_show (name);
     Plugin *plugin = g_hash_table_lookup (registry->by_path, path);
 
     if (plugin)
@@ -396,7 +396,7 @@ find_name (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError *
     for (guint i = 0; i < registry->rejects->len; i++) {
         const DlhPluginReject *reject = registry->rejects->pdata[i];
         g_autofree char *base = g_path_get_basename (reject->path);
-        g_autofree char *shown = dlh_text_show (reject->path);
+        g_autofree char *shown = dlh_path_show (reject->path);
 
         if (strcmp (base, file) == 0) {
             g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "%s: %s", shown,
