@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Rules that sources keep, as TAP: public headers compile alone in C11 and C++17 and are short, each
+"""Rules that sources keep, as TAP: public headers compile alone in C11, C++11 and C++17 and are short, each
 file says its licence, plugins include public headers only, the core neither prints nor exits.
 
 usage: check-sources.py SOURCE_DIRECTORY CC..."""
@@ -15,6 +15,41 @@ MAX_LINES = 150
 LICENCE = "SPDX-License-Identifier: MIT"
 NO_COMMENT = re.compile(r"\.(json|png|svg|gz|note|bin|txt|safetensors|supp|idx|csv)$|(^|/)(LICENSE|\.gitignore)$")
 FORBIDDEN = re.compile(r"(?<![\w.>])(getenv|g_getenv|printf|g_print|g_printerr|abort|exit|puts) ?\(")
+USE_SHAPES = """
+DlhNode *use (DlhGraph *graph, gint64 n);
+DlhNode *use (DlhGraph *graph, gint64 n)
+{
+    DlhNode *x = dlh_input (graph, "x", DLH_F32, dlh_shape ());
+
+    return dlh_add (x, dlh_full (graph, DLH_F32, dlh_shape (n, 2, 3, 4, 5, 6, 7, 8), 1));
+}
+"""
+# What a plugin's author writes; strict modes give macros other rules than gnu11 does.
+USE_C = USE_SHAPES + """
+typedef struct { double lr; gint64 n; } UseOptions;
+static gboolean use_build (DlhUpdate *u, gconstpointer options, GError **error)
+{
+    return u && options && error;
+}
+static const DlhOptimizer use_optimizer = {.size = sizeof (DlhOptimizer), .build = use_build};
+DLH_PLUGIN_DEFINE (DLH_OPTIMIZER, use_optimizer, UseOptions,
+                   DLH_OPTIONS (DLH_DOUBLE (UseOptions, lr, 0.1, 0.0, 1.0, "Step size"),
+                                DLH_INT (UseOptions, n, 1, 1, 9, "Count", .unit = "steps")),
+                   .name = "use", .version = "1.0", .summary = "Compiles");
+"""
+USE_CXX = USE_SHAPES + """
+void run (DlhStore *store, GError **error);
+void run (DlhStore *store, GError **error)
+{
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    DlhNode *y = dlh_square (use (graph, 2));
+    g_autoptr (DlhFunction) f = dlh_graph_compile (graph, &y, 1, error);
+    DlhTraining training = DlhTraining ();
+
+    training.size = sizeof training;
+    g_assert (f && store);
+}
+"""
 results = []
 
 
@@ -34,8 +69,9 @@ def read(path):
         return file.read()
 
 
-def compiles(command, flags, header):
-    include = f"#include <dlhost/{header}>\n"
+def compiles(command, flags, header, use=""):
+    """Compiles a file that includes @header alone and then has the lines @use."""
+    include = f"#include <dlhost/{header}>\n{use}"
     try:
         done = subprocess.run([*command, *flags, "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
                                f"-I{ROOT}/core", "-"], input=include, text=True,
@@ -51,11 +87,17 @@ def check_headers():
     for header in sorted(os.listdir(HEADERS)):
         lines = len(read(f"core/dlhost/{header}").splitlines())
         case(f"/headers/{header}/c11",
-             compiles(CC, ["-x", "c", "-std=c11", *glib], header))
+             compiles(CC, ["-x", "c", "-std=c11", "-pedantic", *glib], header))
+        case(f"/headers/{header}/c++11",
+             compiles(["g++"], ["-x", "c++", "-std=c++11", "-pedantic", *glib], header))
         case(f"/headers/{header}/c++17",
              compiles(["g++"], ["-x", "c++", "-std=c++17", *glib], header))
         case(f"/headers/{header}/short",
              f"{lines} lines, at most {MAX_LINES}" if lines > MAX_LINES else "")
+
+
+    case("/headers/use/strict-c11", compiles(CC, ["-x", "c", "-std=c11", *glib], "dlhost.h", USE_C))
+    case("/headers/use/c++11", compiles(["g++"], ["-x", "c++", "-std=c++11", *glib], "dlhost.h", USE_CXX))
 
 
 def tracked_files():

@@ -7,6 +7,9 @@
 #pragma once
 
 #include <dlhost/error.h>
+#ifdef __cplusplus
+#include <initializer_list>
+#endif
 
 G_BEGIN_DECLS
 
@@ -29,27 +32,44 @@ typedef struct {
  * dlh_shape:
  * Up to eight sizes, outermost first; none gives a scalar.
  */
-#define dlh_shape(...)                                                                             \
-    dlh_shape_of (DLH_COUNT_ (_, ##__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0, _),                     \
-                  DLH_FIRST8_ (_, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0, 0, _))
-#define DLH_COUNT_(_, a, b, c, d, e, f, g, h, n, ...) n
-#define DLH_FIRST8_(_, a, b, c, d, e, f, g, h, ...) a, b, c, d, e, f, g, h
+#ifdef __cplusplus
+#define dlh_shape(...) dlh_shape_of ({__VA_ARGS__})
 
 static inline DlhShape
-dlh_shape_of (guint rank, gint64 a, gint64 b, gint64 c, gint64 d, gint64 e, gint64 f, gint64 g,
-              gint64 h)
+dlh_shape_of (std::initializer_list<gint64> sizes)
 {
-    DlhShape s = {rank, {a, b, c, d, e, f, g, h}};
+    DlhShape s = {(guint)sizes.size (), {0}};
+    guint i = 0;
 
+    for (gint64 size : sizes)
+        if (i < DLH_MAX_RANK)
+            s.dims[i++] = size;
     return s;
 }
+#else
+/* The zero in front keeps the list from being empty, which C does not allow. */
+#define dlh_shape(...)                                                                             \
+    dlh_shape_of (sizeof ((gint64[]){0, __VA_ARGS__}) / sizeof (gint64) - 1,                       \
+                  (const gint64[]){0, __VA_ARGS__} + 1)
+
+static inline DlhShape
+dlh_shape_of (gsize rank, const gint64 *dims)
+{
+    DlhShape s = {(guint)rank, {0}};
+
+    for (gsize i = 0; i < rank && i < DLH_MAX_RANK; i++)
+        s.dims[i] = dims[i];
+    return s;
+}
+#endif
 
 /** dlh_shape_make: @rank sizes from an array; @rank is at most DLH_MAX_RANK. */
 DLH_EXPORT DlhShape dlh_shape_make (guint rank, const gint64 *dims);
 DLH_EXPORT gboolean dlh_shape_equal (DlhShape a, DlhShape b);
 /** dlh_shape_count: Returns: the number of elements, 1 for a scalar. The shape must be valid. */
 DLH_EXPORT gint64 dlh_shape_count (DlhShape shape);
-/** dlh_shape_valid: Returns: whether no size is negative and the bytes of an f64 array fit gint64. */
+/** dlh_shape_valid: Returns: whether no size is negative and the bytes of an f64 array fit gint64.
+ */
 DLH_EXPORT gboolean dlh_shape_valid (DlhShape shape);
 /** dlh_shape_to_string: Returns: (transfer full): "[3,4]", "[]" for a scalar. */
 DLH_EXPORT char *dlh_shape_to_string (DlhShape shape);

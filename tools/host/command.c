@@ -378,18 +378,33 @@ add_dirs (GArray *dirs, const char *path, const char *source)
     }
 }
 
+// Beside the program, wherever the installation has been moved to; else where it was configured.
+static char *
+installed_dir (void)
+{
+    g_autofree char *program = g_file_read_link ("/proc/self/exe", NULL);
+    g_autofree char *bin = program ? g_path_get_dirname (program) : NULL;
+    g_autofree char *near =
+        bin ? g_build_filename (bin, DLHOST_PLUGIN_DIR_FROM_PROGRAM, NULL) : NULL;
+
+    if (near && *DLHOST_PLUGIN_DIR_FROM_PROGRAM && g_file_test (near, G_FILE_TEST_IS_DIR))
+        return g_canonicalize_filename (near, NULL);
+    return g_strdup (DLHOST_PLUGIN_DIR);
+}
+
 GArray *
 search_dirs (const Config *config)
 {
     GArray *dirs = g_array_new (FALSE, FALSE, sizeof (SearchDir));
     g_autofree char *user = g_build_filename (g_get_user_data_dir (), "dlhost", "plugins", NULL);
+    g_autofree char *installed = installed_dir ();
 
     g_array_set_clear_func (dirs, search_dir_clear);
     add_dirs (dirs, config->plugin_path, "--plugin-path");
     // Of a privileged process's environment nothing is believed.
     add_dirs (dirs, secure_getenv ("DLHOST_PLUGIN_PATH"), "DLHOST_PLUGIN_PATH");
     add_dirs (dirs, user, "the user's data directory");
-    add_dirs (dirs, DLHOST_PLUGIN_DIR, "the installed directory");
+    add_dirs (dirs, installed, "the installed directory");
     return dirs;
 }
 
