@@ -11,6 +11,7 @@ g++
 gcc
 git
 libclang-rt-14-dev
+libdnnl-dev
 libglib2.0-dev
 libjson-glib-dev
 libopenblas-openmp-dev

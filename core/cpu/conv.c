@@ -1,34 +1,42 @@
 /* SPDX-License-Identifier: MIT */
-/* Picks the kernel for a convolution's shape, by a rule that was measured: tools/bench/peer_conv.py on
- * one core of an EPYC 9004, 117 GF/s at best; GF/s of forward, data, weight, f32. oneDNN is 2.6 as
- * PyTorch 1.13 calls it; its rates above 117 come from leaving padding out.
+/* Picks the kernel for a convolution's shape, by a rule that was measured (tools/bench/bench-conv
+ * and oneDNN 2.6 through its C interface, reorders included) on one core of an EPYC 9004, 117 GF/s
+ * at best; GF/s of forward, data, weight, f32. Rates above 117 come from leaving padding out.
  *
  *                               tiles        im2col + OpenBLAS     oneDNN
- *     1>20    5x5 28x28 b128    90  35  80       54  43  52        32   4  40
- *     20>50   5x5 12x12 b128   114  92  98       45  57  42        49  50  43
- *     6>16    5x5 14x14 b128    85  65  74       27  34  23        92  36  52
- *     32>32   3x3 32x32 b64    105 105 100       61  49  42        93  90  77
- *     64>64   3x3 16x16 b64    113 113 109       70  69  64       104 104  94
- *     256>256 3x3 8x8   b32    115 112 105       82  87  80       127 126 105
- *     64>128  1x1 16x16 b64     81  82  78       88  86  65        57  53  53
+ *     1>6     5x5 28x28 b128    81  41  84                         28   3  38
+ *     3>16    3x3 32x32 b128    86  83  90                         61  18  75
+ *     6>16    5x5 14x14 b128    88  65  74       27  34  23       109  42  64
+ *     16>16   3x3 14x14 b128    94  93  67                        114 114 102
+ *     16>32   5x5 14x14 b128    82  58  67                        104 109  98
+ *     32>32   3x3 32x32 b64    107 108 101       61  49  42       103 104  88
+ *     32>64   3x3 16x16 b64    110 109  97                        113 112 100
+ *     64>64   3x3 16x16 b64    113 110 108       70  69  64       117 119 106
+ *     64>64   3x3 14x14 b64     98  92  83                        116 118 104
+ *     128>128 3x3 4x4   b64     98  99  87                        161 155 108
+ *     256>256 3x3 8x8   b32    119 115 105       82  87  80       131 133 115
+ *     64>128  1x1 16x16 b64     81  82  78       88  86  65
  *
- * So tiles are the rule where the processor has them (AVX2 or better), and products of matrices are
- * left to BLAS. oneDNN, measured through PyTorch only, is not
- * called: it is ahead on padded pictures of 8x8 and on 6>16, by up to a fifth. */
+ * So oneDNN serves small pictures of many channels (cpu/conv-dnnl.c has the rule), tiles are the
+ * rule elsewhere where the processor has them (AVX2 or better), and products of matrices are left
+ * to BLAS. */
 #include "cpu/conv.h"
 
 #include <dlhost/function.h>
 #include <string.h>
 
 #include "cpu/conv-direct.h"
+#include "cpu/conv-dnnl.h"
 #include "cpu/conv-kernels.h"
+#include "cpu/parallel.h"
 
 struct _DlhConvPlan {
     DlhConvKind kind;
     DlhConvSize size;
     DlhDType dtype;
     guint parts;
-    DlhDirectPlan *direct; /* NULL: im2col */
+    DlhDnnlPlan *dnnl;     /* (nullable) */
+    DlhDirectPlan *direct; /* without dnnl; NULL: im2col */
 };
 
 const DlhConvKernels *
@@ -60,6 +68,7 @@ dlh_conv_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype, GErro
     plan->size = *s;
     plan->dtype = dtype;
     plan->parts = dlh_get_threads ();
+    plan->dnnl = dlh_dnnl_plan_new (kind, s, dtype);
     if (kind == DLH_CONV_WEIGHT || !dlh_conv_is_matmul (s))
         plan->direct = dlh_direct_plan_new (kind, s, dtype, plan->parts);
     return plan;
@@ -72,6 +81,7 @@ dlh_conv_plan_free (gpointer data)
 
     if (!plan)
         return;
+    dlh_dnnl_plan_free (plan->dnnl);
     dlh_direct_plan_free (plan->direct);
     g_free (plan);
 }
@@ -86,16 +96,22 @@ dlh_conv_workspace (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype)
         bytes = dlh_direct_plan_workspace (plan->direct);
     else if (plan)
         bytes = dlh_im2col_workspace (kind, s, dtype, plan->parts);
+    if (plan && plan->dnnl)
+        bytes = MAX (bytes, dlh_dnnl_plan_workspace (plan->dnnl));
     dlh_conv_plan_free (plan);
     return bytes;
 }
 
-void
+gboolean
 dlh_conv_plan_run (const DlhConvPlan *plan, const void *a, const void *b, const void *bias,
-                   void *out, void *work)
+                   void *out, void *work, GError **error)
 {
+    // oneDNN's work is cut for the threads of compile time, which a team that runs already has not.
+    if (plan->dnnl && !dlh_parallel_is_nested ())
+        return dlh_dnnl_plan_run (plan->dnnl, a, b, bias, out, work, error);
     if (plan->direct)
         dlh_direct_plan_run (plan->direct, a, b, bias, out, work);
     else
         dlh_im2col_run (plan->kind, &plan->size, plan->dtype, plan->parts, a, b, bias, out, work);
+    return TRUE;
 }

@@ -37,8 +37,8 @@ void dlh_conv_plan_free (gpointer plan);
 /* Bytes that a run needs beside its operands. */
 gsize dlh_conv_workspace (DlhConvKind kind, const DlhConvSize *size, DlhDType dtype);
 /* forward: a = x, b = w; data: a = dy, b = w; weight: a = x, b = dy. bias may be NULL. */
-void dlh_conv_plan_run (const DlhConvPlan *plan, const void *a, const void *b, const void *bias,
-                        void *out, void *work);
+gboolean dlh_conv_plan_run (const DlhConvPlan *plan, const void *a, const void *b, const void *bias,
+                            void *out, void *work, GError **error);
 
 /* Patches of x (B, C, ih, iw) as rows (B, oh ow, C kh kw), and the adjoint. */
 void dlh_conv_patches (const DlhConvSize *size, DlhDType dtype, const void *x, void *p);

@@ -72,6 +72,12 @@ dlh_parallel_limit (guint n)
     return (guint) before;
 }
 
+gboolean
+dlh_parallel_is_nested (void)
+{
+    return omp_in_parallel () != 0;
+}
+
 void
 dlh_set_threads (guint n)
 {

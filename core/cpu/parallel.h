@@ -18,3 +18,5 @@ void dlh_parallel_adopt (void);
 /* BLAS calls of the calling thread use @n threads from now on: 1 for work that is not worth
  * waking the pool for. Returns: the number before, to be put back. */
 guint dlh_parallel_limit (guint n);
+/* Whether the caller runs on the pool already: what it starts runs on its thread alone. */
+gboolean dlh_parallel_is_nested (void);

@@ -209,9 +209,8 @@ product_run (const DlhCall *call, GError **error)
 {
     const void *bias = call->node->n_inputs == 3 ? call->in[2] : NULL;
 
-    (void) error;
-    dlh_conv_plan_run (call->state, call->in[0], call->in[1], bias, call->out, call->work);
-    return TRUE;
+    return dlh_conv_plan_run (call->state, call->in[0], call->in[1], bias, call->out, call->work,
+                              error);
 }
 
 static double
