@@ -21,9 +21,18 @@ ours () {
     esac
 }
 
+# The smallest nets as a C programmer would write them on OpenBLAS.
+by_hand () {
+    case $1 in
+    mlp-small) "$build/tools/bench/bench-floor" 64 784 64 10 "$threads" ;;
+    mlp-50) "$build/tools/bench/bench-floor" 32 8 50 2 "$threads" ;;
+    esac
+}
+
 for job in mlp-small mlp-50 autoencoder lenet conv6; do
     for round in $(seq "$rounds"); do
         ours "$job"
+        by_hand "$job"
         if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
             /usr/bin/python3 "$here/peer_train.py" "$job" "$threads"
         fi
