@@ -596,8 +596,8 @@ load_resized (guint32 manifest_size, guint32 option_size, GError **error)
                             .option_size = option_size,
                             .n_options = 1,
                             .abi_major = DLH_ABI_MAJOR,
-                            .abi_minor = 9,
-                            .kind = DLH_MODEL,
+                            .abi_minor = DLH_ABI_MINOR,
+                            .kind = DLH_BACKEND,
                             .options_bytes = sizeof (FixtureOptions),
                             .name = "resized",
                             .summary = "text"};

@@ -19,8 +19,20 @@ typedef struct {
     double target_std; /* of standardised targets, 1 otherwise */
 } DlhProblem;
 
-/** dlh_problem_of: what a model must know of @data. */
-DLH_EXPORT DlhProblem dlh_problem_of (DlhData *data);
+/** dlh_problem_describe: fills @problem, up to its size, with what a model must know of @data. */
+DLH_EXPORT void dlh_problem_describe (DlhData *data, DlhProblem *problem);
+
+/** dlh_problem_of: the same as a value; compiled into the caller, whose DlhProblem may be smaller
+ * than the library's. */
+static inline DlhProblem
+dlh_problem_of (DlhData *data)
+{
+    DlhProblem problem;
+
+    problem.size = sizeof problem;
+    dlh_problem_describe (data, &problem);
+    return problem;
+}
 
 /* A named scalar of a batch, averaged over batches by their size. */
 typedef struct {

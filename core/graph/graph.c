@@ -256,6 +256,17 @@ dlh_node_new_full (const DlhOp *op, DlhGraph *graph, DlhNode *const *inputs, gui
     return node;
 }
 
+/* A row of a plugin is read up to `cuda` without asking for its size; members after that one must ask. */
+static gboolean
+row_complete (const DlhOp *op, DlhGraph *graph)
+{
+    if (op->size >= offsetof (DlhOp, cuda) && op->infer)
+        return TRUE;
+    dlh_graph_fail (graph, DLH_ERROR_PLUGIN, "op '%s': its row is incomplete: set .size and .infer",
+                    op->name ? op->name : "?");
+    return FALSE;
+}
+
 DlhNode *
 dlh_node_new (const DlhOp *op, DlhNode *const *inputs, guint n_inputs, gconstpointer attrs)
 {
@@ -269,12 +280,16 @@ dlh_node_new (const DlhOp *op, DlhNode *const *inputs, guint n_inputs, gconstpoi
             return dlh_graph_fail (inputs[0]->graph, DLH_ERROR_GRAPH,
                                    "%s: input %u belongs to another graph", op->name, i);
     }
+    if (!row_complete (op, inputs[0]->graph))
+        return inputs[0]->graph->failed;
     return dlh_node_new_full (op, inputs[0]->graph, inputs, n_inputs, attrs, NULL, NULL);
 }
 
 DlhNode *
 dlh_node_new_leaf (DlhGraph *graph, const DlhOp *op, gconstpointer attrs)
 {
+    if (!row_complete (op, graph))
+        return graph->failed;
     return dlh_node_new_full (op, graph, NULL, 0, attrs, NULL, NULL);
 }
 

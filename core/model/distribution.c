@@ -19,17 +19,22 @@ DlhDistribution *
 dlh_distribution_new (const DlhDistributionClass *family, DlhNode *const *parameters, guint n,
                       guint event_rank)
 {
+    static const DlhDistributionClass incomplete = {.size = sizeof incomplete, .name = "incomplete"};
+    gboolean complete = family->size >= G_STRUCT_OFFSET (DlhDistributionClass, fisher_root_multiply);
     DlhGraph *graph;
     DlhDistribution *d;
 
     g_return_val_if_fail (n >= 1 && n <= MAX_PARAMETERS, NULL);
     graph = dlh_node_graph (parameters[0]);
     d = dlh_graph_alloc (graph, sizeof *d);
-    d->family = family;
+    d->family = complete ? family : &incomplete;
     d->n_parameters = n;
     d->event_rank = event_rank;
     for (guint i = 0; i < n; i++)
         d->parameters[i] = parameters[i];
+    if (!complete)
+        d->parameters[0] = dlh_graph_fail (
+            graph, DLH_ERROR_PLUGIN, "distribution: the family's class is incomplete: set .size");
     if (!dlh_node_failed (parameters[0]) && event_rank > dlh_node_rank (parameters[0])) {
         g_autofree char *shape = dlh_shape_to_string (dlh_node_shape (parameters[0]));
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
 #include <dlhost/model.h>
 
-DlhProblem
-dlh_problem_of (DlhData *data)
+void
+dlh_problem_describe (DlhData *data, DlhProblem *problem)
 {
+    gsize size = problem->size;
     DlhProblem p = {.size = sizeof p,
                     .input_shape = dlh_data_input_shape (data),
                     .target_shape = dlh_data_target_shape (data),
@@ -12,5 +14,7 @@ dlh_problem_of (DlhData *data)
                     .vocabulary = dlh_data_vocabulary (data),
                     .target_std = dlh_data_target_std (data)};
 
-    return p;
+    memset (problem, 0, size);
+    memcpy (problem, &p, MIN (size, sizeof p));
+    problem->size = size;
 }

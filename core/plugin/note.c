@@ -381,6 +381,11 @@ check_sizes (const DlhManifest *m, gsize n, GError **error)
                        "is built for plugin interface %u, too new for this dlhost (%u.%u); "
                        "install a later dlhost",
                        m->abi_major, DLH_ABI_MAJOR, DLH_ABI_MINOR);
+    if (m->abi_minor > DLH_ABI_MINOR)
+        return refuse (error,
+                       "is built for plugin interface %u.%u, newer than this dlhost's (%u.%u); "
+                       "install a later dlhost or build it with these headers",
+                       m->abi_major, m->abi_minor, DLH_ABI_MAJOR, DLH_ABI_MINOR);
     if (m->size < MIN_MANIFEST || m->size > MAX_RECORD)
         return refuse (error, "has a damaged note: a manifest of %u bytes", m->size);
     if (m->option_size < MIN_OPTION || m->option_size > MAX_RECORD)

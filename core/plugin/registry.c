@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The plugins on a search path, and loading them. Files are only read until a plugin is asked for
  * by name; then its options are parsed first, and its code is the last thing to be touched. */
+#include "plugin/interface.h"
 #include "plugin/note.h"
 
 #include <dirent.h>
@@ -34,6 +35,7 @@ struct _DlhComponent {
     gatomicrefcount refs;
     Plugin *plugin;
     gconstpointer interface;
+    gpointer interface_copy; /* what interface is, when the plugin's was smaller than ours */
     gpointer options;
     gpointer arena;
 };
@@ -513,6 +515,15 @@ open_plugin (const Plugin *plugin, GError **error)
     return check_plugin (entry, plugin->note, error) ? entry->interface : NULL;
 }
 
+static gboolean
+adopt_interface (DlhComponent *component, gconstpointer theirs, GError **error)
+{
+    if (theirs)
+        component->interface = dlh_interface_adopt (component->plugin->note->manifest.kind, theirs,
+                                                    &component->interface_copy, error);
+    return component->interface != NULL;
+}
+
 DlhComponent *
 dlh_registry_load (DlhRegistry *registry, DlhPluginKind kind, const char *name,
                    GHashTable *settings, GError **error)
@@ -522,8 +533,7 @@ dlh_registry_load (DlhRegistry *registry, DlhPluginKind kind, const char *name,
 
     if (!component)
         return NULL;
-    component->interface = open_plugin (plugin, error);
-    if (component->interface)
+    if (adopt_interface (component, open_plugin (plugin, error), error))
         return g_steal_pointer (&component);
     g_prefix_error (error, "%s: ", plugin->info.path);
     return NULL;
@@ -543,8 +553,8 @@ dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings, GError 
     shared = plugin_new (NULL, note);
     if (check_plugin (plugin, note, error))
         component = component_new (shared, settings, error);
-    if (component)
-        component->interface = plugin->interface;
+    if (component && !adopt_interface (component, plugin->interface, error))
+        g_clear_pointer (&component, dlh_component_unref);
     plugin_unref (shared);
     return g_steal_pointer (&component);
 }
@@ -563,6 +573,7 @@ dlh_component_unref (DlhComponent *component)
         return;
     plugin_unref (component->plugin);
     dlh_options_arena_free (component->arena);
+    g_free (component->interface_copy);
     g_free (component->options);
     g_free (component);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A run as its task sees it: components, store, and the host's functions behind. */
+#include <string.h>
 #include <dlhost/dlhost.h>
 
 struct _DlhRun {
-    const DlhHost *functions;
+    DlhHost functions; /* what an older host does not have is NULL */
     gpointer host;
     DlhStore *store;
     DlhData *data;
@@ -15,7 +16,7 @@ dlh_run_new (const DlhHost *functions, gpointer host, DlhStore *store)
 {
     DlhRun *run = g_new0 (DlhRun, 1);
 
-    run->functions = functions;
+    memcpy (&run->functions, functions, MIN (functions->size, sizeof run->functions));
     run->host = host;
     run->store = dlh_store_ref (store);
     return run;
@@ -84,7 +85,7 @@ DlhData *
 dlh_run_data (DlhRun *run, GError **error)
 {
     if (!run->data)
-        run->data = run->functions->data (run->host, error);
+        run->data = run->functions.data (run->host, error);
     return run->data;
 }
 
@@ -92,13 +93,13 @@ gboolean
 dlh_run_log (DlhRun *run, const char *event, gint64 step, const char *const *names,
              const double *values, guint n, GError **error)
 {
-    return run->functions->log (run->host, event, step, names, values, n, error);
+    return run->functions.log (run->host, event, step, names, values, n, error);
 }
 
 void
 dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double examples)
 {
-    run->functions->progress (run->host, done, total, examples);
+    run->functions.progress (run->host, done, total, examples);
 }
 
 void
@@ -110,17 +111,17 @@ dlh_run_message (DlhRun *run, const char *format, ...)
     va_start (args, format);
     text = g_strdup_vprintf (format, args);
     va_end (args);
-    run->functions->message (run->host, text);
+    run->functions.message (run->host, text);
 }
 
 gboolean
 dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error)
 {
-    return run->functions->checkpoint (run->host, step, error);
+    return run->functions.checkpoint (run->host, step, error);
 }
 
 gboolean
 dlh_run_should_stop (DlhRun *run)
 {
-    return run->functions->should_stop (run->host);
+    return run->functions.should_stop (run->host);
 }

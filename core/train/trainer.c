@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The trainer: builds model, objective and update for a batch shape, compiles a function for each
  * set of phases that is due, and runs what the step number asks for. */
+#include <string.h>
 #include <dlhost/dlhost.h>
 #include "train/private.h"
 
@@ -50,7 +51,7 @@ dlh_trainer_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
     const DlhModel *m = dlh_component_interface (model);
     g_autoptr (DlhTrainer) t = NULL;
 
-    if (m->size < G_SIZEOF_MEMBER (DlhModel, size) + sizeof (gpointer) || !m->supervised) {
+    if (!m->supervised) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
                      "model '%s' does not offer the supervised role", dlh_component_name (model));
         return NULL;
@@ -59,8 +60,9 @@ dlh_trainer_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
     t->store = dlh_store_ref (store);
     t->model = dlh_component_ref (model);
     t->optimizer = optimizer ? dlh_component_ref (optimizer) : NULL;
-    t->problem = *problem;
-    t->training = *training;
+    // The caller may be built with smaller structs; what they lack stays 0.
+    memcpy (&t->problem, problem, MIN (problem->size, sizeof t->problem));
+    memcpy (&t->training, training, MIN (training->size, sizeof t->training));
     t->training.schedule.milestones.values = t->milestones = g_memdup2 (
         training->schedule.milestones.values, training->schedule.milestones.n * sizeof (double));
     for (guint mode = 0; mode < 2; mode++)

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Interface structs grow at their end, so a plugin built before the last growth has a smaller one
+ * than the host's headers say. It is extended with NULL here, once, so that whoever reads a member
+ * need not compare sizes. A larger one needs nothing: what lies beyond is not read. */
+#include "plugin/interface.h"
+
+#include <string.h>
+
+#include <dlhost/dlhost.h>
+
+#define MAX_ROLES 8
+
+/* A struct that begins with its size, and the function that it must have. */
+typedef struct {
+    gsize size;
+    gsize needs; /* offset of the function, 0: none */
+    const char *what;
+} Table;
+
+/* A pointer to a further struct of that sort. */
+typedef struct {
+    gsize at; /* offset of the pointer */
+    Table table;
+} Role;
+
+typedef struct {
+    Table table;
+    Role roles[MAX_ROLES]; /* ends with at == 0 */
+} Kind;
+
+#define TABLE(Struct, function)                                                                    \
+    {                                                                                              \
+        sizeof (Struct), offsetof (Struct, function), #function                                    \
+    }
+
+static const Kind kinds[] = {
+    [DLH_OPTIMIZER] = {.table = TABLE (DlhOptimizer, build)},
+    [DLH_MODEL] = {.table = {sizeof (DlhModel), 0, NULL},
+                   .roles = {{offsetof (DlhModel, supervised), TABLE (DlhSupervised, build)}}},
+    [DLH_DATASET] = {.table = TABLE (DlhDataset, load)},
+    [DLH_TASK] = {.table = TABLE (DlhTask, run)},
+};
+
+/* Members are of a pointer's size or aligned to it: half of one is none. */
+static gsize
+size_of (gconstpointer table)
+{
+    gsize size;
+
+    memcpy (&size, table, sizeof size);
+    return size - size % sizeof (gpointer);
+}
+
+static gconstpointer
+pointer_at (gconstpointer table, gsize offset)
+{
+    gconstpointer pointer;
+
+    if (size_of (table) < offset + sizeof pointer)
+        return NULL;
+    memcpy (&pointer, (const guint8 *)table + offset, sizeof pointer);
+    return pointer;
+}
+
+static gboolean
+check_table (const Table *table, gconstpointer theirs, GError **error)
+{
+    if (!table->needs || pointer_at (theirs, table->needs))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                 "its interface has no function '%s', which every plugin of its kind needs",
+                 table->what);
+    return FALSE;
+}
+
+gconstpointer
+dlh_interface_adopt (DlhPluginKind kind, gconstpointer theirs, gpointer *copy, GError **error)
+{
+    const Kind *k = kind < G_N_ELEMENTS (kinds) ? &kinds[kind] : &kinds[0];
+    gsize bytes = k->table.size, n = MIN (size_of (theirs), bytes);
+    gboolean grows = n < bytes;
+    guint8 *block;
+
+    *copy = NULL;
+    if (!check_table (&k->table, theirs, error))
+        return NULL;
+    for (const Role *role = k->roles; role->at; role++) {
+        gconstpointer inner = pointer_at (theirs, role->at);
+
+        if (inner && !check_table (&role->table, inner, error))
+            return NULL;
+        grows = grows || (inner && size_of (inner) < role->table.size);
+        bytes += role->table.size;
+    }
+    if (!grows)
+        return theirs;
+
+    *copy = block = g_malloc0 (bytes);
+    memcpy (block, theirs, n);
+    bytes = k->table.size;
+    for (const Role *role = k->roles; role->at; role++) {
+        gconstpointer inner = pointer_at (theirs, role->at);
+        gpointer ours = block + bytes;
+
+        if (inner) {
+            memcpy (ours, inner, MIN (size_of (inner), role->table.size));
+            memcpy (block + role->at, &ours, sizeof ours);
+        }
+        bytes += role->table.size;
+    }
+    return block;
+}
