@@ -15,6 +15,7 @@ libdnnl-dev
 libglib2.0-dev
 libjson-glib-dev
 libopenblas-openmp-dev
+make
 meson
 ninja-build
 pkg-config

@@ -3,10 +3,10 @@
 #include <string.h>
 #include "command.h"
 
-extern const Command command_inspect, command_list, command_resume, command_run;
+extern const Command command_inspect, command_list, command_new, command_resume, command_run;
 
 const Command *const commands[] = {
-    &command_run, &command_resume, &command_list, &command_inspect, NULL,
+    &command_run, &command_resume, &command_list, &command_inspect, &command_new, NULL,
 };
 
 const Command *

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# usage: test.sh PLUGIN.so: a short run that must end well, and twice with the same bytes.
+set -eu
+case $1 in
+*/*) plugin=$1 ;;
+*) plugin=./$1 ;;
+esac
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+for run in a b; do
+    @test@ \
+        --threads=1 --quiet --out="$dir/$run"
+done
+for checkpoint in "$dir"/a/checkpoint-*; do
+    cmp "$checkpoint" "$dir/b/${checkpoint##*/}"
+done
+echo "@name@: all is well"
