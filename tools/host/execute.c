@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "execute.h"
 #include "progress.h"
 #include "runlog.h"
+#include "signals.h"
 
 typedef struct {
     DlhStore *store;
@@ -31,29 +31,6 @@ session_clear (Session *s)
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Session, session_clear)
-
-/* Signals: the first asks the task to stop after its step, the second ends the process. */
-
-static volatile sig_atomic_t signal_seen;
-
-static void
-on_signal (int number)
-{
-    if (signal_seen)
-        _exit (128 + number);
-    signal_seen = number;
-}
-
-static void
-catch_signals (void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-
-    sigaction (SIGINT, &action, NULL);
-    sigaction (SIGTERM, &action, NULL);
-    // A reader of our output that goes away must not end a training run.
-    signal (SIGPIPE, SIG_IGN);
-}
 
 int
 fail (const GError *error)
@@ -105,19 +82,13 @@ host_log (gpointer host, const char *event, gint64 step, const char *const *name
           const double *values, guint n, GError **error)
 {
     Session *s = host;
-    g_autoptr (GString) text = g_string_new (NULL);
 
     if (!run_log_write (&s->log, event, step, names, values, n, error))
         return FALSE;
-    if (strcmp (event, "step") == 0) {
+    if (strcmp (event, "step") == 0)
         progress_values (&s->progress, names, values, n);
-        return TRUE;
-    }
-    g_string_append_printf (text, "%s  step %" G_GINT64_FORMAT, event, step);
-    for (guint i = 0; i < n; i++)
-        g_string_append_printf (text, "  %s %.4f", names[i], values[i]);
-    g_string_append_printf (text, "  (%.1f s)", run_log_seconds (&s->log));
-    progress_line (&s->progress, text->str);
+    else
+        progress_record (&s->progress, event, step, names, values, n, run_log_seconds (&s->log));
     return TRUE;
 }
 
@@ -145,7 +116,7 @@ static gboolean
 host_should_stop (gpointer host)
 {
     (void)host;
-    return signal_seen != 0;
+    return signals_seen () != 0;
 }
 
 static const DlhHost host_functions = {
@@ -224,10 +195,11 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
     g_autoptr (GError) error = NULL;
     g_autoptr (DlhRun) run = NULL;
 
+    signals_claim_streams ();
     progress_init (&s.progress, config->quiet);
     if (!start (&s, config, registry, resume, &error))
         return fail (error);
-    catch_signals ();
+    signals_catch (config->quiet);
     run = dlh_run_new (&host_functions, &s, s.store);
     for (guint kind = 1; kind <= DLH_COMM; kind++)
         if (s.components[kind])
@@ -241,7 +213,7 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
     progress_clear (&s.progress);
     if (g_error_matches (error, DLH_ERROR, DLH_ERROR_CANCELLED)) {
         fprintf (stderr, "dlhost: %s; go on with: dlhost resume %s\n", error->message, s.log.dir);
-        return 128 + (signal_seen ? signal_seen : SIGINT);
+        return 128 + (signals_seen () ? signals_seen () : SIGINT);
     }
     return fail (error);
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals and lost streams. The first request to stop lets the task finish its step and save; a
+ * second one ends the process at once. */
+#pragma once
+
+#include <glib.h>
+
+/* Opens /dev/null in place of standard streams that are closed: the next file to be opened would
+ * take their number and receive what is printed. */
+void signals_claim_streams (void);
+/* @quiet: say nothing when a signal arrives. */
+void signals_catch (gboolean quiet);
+/* The first signal that asked to stop, or 0. */
+int signals_seen (void);
