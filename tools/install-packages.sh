@@ -20,7 +20,6 @@ meson
 ninja-build
 pkg-config
 python3
-python3-numpy
 valgrind
 zlib1g-dev
 "

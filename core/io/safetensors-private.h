@@ -3,12 +3,13 @@
 #pragma once
 
 #include <dlhost/io.h>
-#include "io/element.h"
 
 /* An element type of the format. */
 typedef struct {
     char name[5];
-    DlhElement element;
+    guint8 size;    /* bytes */
+    DlhDType dtype; /* what it is read as */
+    gboolean exact; /* the bytes are the same in both */
 } DlhSafetensorsType;
 
 typedef struct {
@@ -20,7 +21,7 @@ typedef struct {
 } DlhSafetensorsEntry;
 
 /* The format's limit. Reading stops there, so writing must. */
-#define DLH_SAFETENSORS_MAX_HEADER ((gsize)100000000)
+#define DLH_SAFETENSORS_MAX_HEADER ((gsize) 100000000)
 
 extern const DlhSafetensorsType dlh_safetensors_types[];
 
@@ -34,3 +35,6 @@ void dlh_safetensors_entry_free (gpointer entry);
  */
 gboolean dlh_safetensors_parse_header (const char *text, gsize n, guint64 data_size,
                                        GPtrArray *entries, GHashTable *metadata, GError **error);
+
+/* Returns: (transfer full): @name in quotes for a message: short, printable. */
+char *dlh_safetensors_quote (const char *name);

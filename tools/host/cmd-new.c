@@ -29,6 +29,7 @@ new_run (Invocation *inv, GError **error)
 const Command command_new = {
     .name = "new",
     .operands = "KIND NAME",
+    .group = GROUP_PLUGINS,
     .summary = "a directory with a plugin to begin with",
     .details = "KIND is optimizer, model, dataset, task or op (a model with an op of its own). "
                "The plugin builds with make or Meson against the installed dlhost, has a test, and "

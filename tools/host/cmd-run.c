@@ -21,6 +21,11 @@ const Command command_run = {
         "defaults, then the file of --config, then the command line; the last one wins. Ctrl-C "
         "finishes the step, writes a checkpoint and says how to go on; a second one stops at "
         "once.",
+    .examples = "dlhost --optimizer=kfac.so --model=convnet.so\n"
+                "dlhost --optimizer=adam,lr=1e-3 --model=mlp,hidden=[64,64] --dataset=synthetic "
+                "--epochs=3\n"
+                "dlhost --config=runs/first/config.json --seed=1 --out=runs/second\n",
+    .group = GROUP_RUNS,
     .of_run = TRUE,
     .run = run_run,
 };
@@ -51,6 +56,9 @@ const Command command_resume = {
         "The run ends with the same bytes as one that was never stopped. --epochs and --steps may "
         "be given to make it longer.",
     .min_operands = 1,
+    .examples = "dlhost resume runs/first\n"
+                "dlhost resume runs/first --epochs=30\n",
+    .group = GROUP_RUNS,
     .max_operands = 1,
     .of_run = TRUE,
     .run = resume_run,

@@ -91,12 +91,18 @@ takes_value (const char *name)
     return flag ? flag->value != NULL : is_part (name);
 }
 
+static gboolean
+is_option (const char *argument)
+{
+    return g_str_has_prefix (argument, "--") || strcmp (argument, "-h") == 0;
+}
+
 // The first argument that is neither an option nor an option's value names the command.
 static int
 command_position (int argc, char *const *argv)
 {
     for (int i = 1; i < argc; i++) {
-        if (!g_str_has_prefix (argv[i], "--"))
+        if (!is_option (argv[i]))
             return i;
         if (!strchr (argv[i], '=') && takes_value (argv[i] + 2))
             i++;
@@ -248,14 +254,16 @@ command_line_parse (Invocation *inv, int argc, char *const *argv, GError **error
     inv->flags =
         g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_ptr_array_unref);
     inv->operands = g_ptr_array_new_with_free_func (g_free);
+    inv->named = at < argc;
     inv->command = at < argc ? command_find (argv[at]) : commands[0];
     if (!inv->command) {
         const char *names[64];
         const char *near;
         guint n = 0;
 
-        for (; commands[n] && n < G_N_ELEMENTS (names); n++)
-            names[n] = commands[n]->name;
+        for (guint i = 0; commands[i] && n < G_N_ELEMENTS (names); i++)
+            if (commands[i]->group != GROUP_HIDDEN)
+                names[n++] = commands[i]->name;
         near = dlh_nearest_name (argv[at], names, n);
         usage_error (error, "unknown command '%s'%s%s%s", argv[at], near ? ", did you mean '" : "",
                      near ? near : "", near ? "'?" : "");
@@ -264,7 +272,9 @@ command_line_parse (Invocation *inv, int argc, char *const *argv, GError **error
     for (int i = 1; i < argc; i++) {
         if (i == at)
             continue;
-        if (!g_str_has_prefix (argv[i], "--"))
+        if (strcmp (argv[i], "-h") == 0)
+            inv->help = TRUE;
+        else if (!is_option (argv[i]))
             g_ptr_array_add (inv->operands, g_strdup (argv[i]));
         else if (!read_option (inv, argc, argv, &i, error))
             return FALSE;

@@ -16,6 +16,15 @@ typedef struct {
     gboolean repeats;  /* may be given more than once */
 } Flag;
 
+/* Where the help lists a command. */
+typedef enum {
+    GROUP_RUNS = 1,
+    GROUP_PLUGINS,
+    GROUP_INSIDE,
+    GROUP_SETUP,
+    GROUP_HIDDEN, /* nowhere: for scripts of this program's own */
+} CommandGroup;
+
 typedef struct _Invocation Invocation;
 
 typedef struct {
@@ -28,11 +37,14 @@ typedef struct {
     const Flag *flags; /* (nullable): its own options; ends with name NULL */
     /* Returns: the exit code; -1 with @error set, whose kind gives the exit code. */
     int (*run) (Invocation *invocation, GError **error);
+    CommandGroup group;
+    const char *examples; /* (nullable): command lines, each ending in a newline */
 } Command;
 
 /* What the command line said. */
 struct _Invocation {
     const Command *command;
+    gboolean named;        /* the command line gives the command's name */
     GPtrArray *operands;   /* char*, without the command's name */
     Config config;         /* options of a run */
     GHashTable *given;     /* names of the run's options that were given */
@@ -69,8 +81,16 @@ gboolean command_line_parse (Invocation *invocation, int argc, char *const *argv
 void invocation_clear (Invocation *invocation);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Invocation, invocation_clear)
 
-/* (transfer full): `dlhost --help` (@command NULL), `dlhost COMMAND --help`. */
-char *help_text (const Command *command);
+/* (transfer full): `dlhost --help` (@command NULL), `dlhost COMMAND --help`, in lines of @width. */
+char *help_text (const Command *command, guint width);
+/* "Runs", "Plugins", ...: the heading of a group. */
+const char *group_title (CommandGroup group);
+
+typedef struct {
+    const char *codes; /* "0", "130, 143" */
+    const char *meaning;
+} ExitCode;
+extern const ExitCode exit_codes[]; /* ends with codes NULL */
 
 /* Where plugins are searched for, in order. */
 typedef struct {

@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of contents: every command, in the order of the help. */
+/* The table of contents: every command, a line each, in the order of the help within its group. */
 #include <string.h>
 #include "command.h"
 
-extern const Command command_inspect, command_list, command_new, command_resume, command_run;
+// clang-format off
+extern const Command
+    command_help,
+    command_inspect,
+    command_list,
+    command_new,
+    command_resume,
+    command_run;
 
 const Command *const commands[] = {
-    &command_run, &command_resume, &command_list, &command_inspect, &command_new, NULL,
+    &command_run,
+    &command_resume,
+    &command_list,
+    &command_inspect,
+    &command_new,
+    &command_help,
+    NULL,
 };
+// clang-format on
 
 const Command *
 command_find (const char *name)

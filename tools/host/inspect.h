@@ -4,16 +4,25 @@
 
 #include <dlhost/registry.h>
 
-/** inspect_list_text: (transfer full): plugins of @kind (0: all) with their summaries, by kind. */
-char *inspect_list_text (DlhRegistry *registry, DlhPluginKind kind);
+typedef enum {
+    INSPECT_TEXT = 1,
+    INSPECT_LONG, /* of lists: version, paper and file as well */
+    INSPECT_JSON,
+} InspectForm;
+
+/* "number", "choice": an option's type in words. */
+const char *inspect_type_name (const DlhOption *option);
+/* (transfer full): an option's default as it would be typed: lists in brackets, an empty text as
+ * ''. */
+char *inspect_preset (const DlhOption *option);
+
+/** inspect_list_text: (transfer full): plugins of @kind (0: all) with their summaries, by kind; in
+ * lines of @width where they can be broken. */
+char *inspect_list_text (DlhRegistry *registry, DlhPluginKind kind, InspectForm form, guint width);
 /** inspect_rejects_text: (transfer full): the refused files and why, a line each; "" when there are
  * none. */
 char *inspect_rejects_text (DlhRegistry *registry);
-/** inspect_plugin_text: (transfer full): everything that plugin @name says of itself, as text or JSON;
- * NULL with DLH_ERROR_PLUGIN when it cannot be found. */
-char *inspect_plugin_text (DlhRegistry *registry, const char *name, gboolean json, GError **error);
-
-/** inspect_list: prints the list to standard output, refused files to standard error. */
-void inspect_list (DlhRegistry *registry, DlhPluginKind kind);
-/** inspect_plugin: prints it to standard output. */
-gboolean inspect_plugin (DlhRegistry *registry, const char *name, gboolean json, GError **error);
+/** inspect_plugin_text: (transfer full): everything that plugin @name says of itself; NULL with
+ * DLH_ERROR_PLUGIN when it cannot be found. */
+char *inspect_plugin_text (DlhRegistry *registry, const char *name, InspectForm form, guint width,
+                           GError **error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "command.h"
 #include "execute.h"
+#include "text.h"
 
 int
 main (int argc, char **argv)
@@ -17,7 +18,8 @@ main (int argc, char **argv)
     if (inv.version)
         return puts ("dlhost " DLH_VERSION) < 0;
     if (inv.help || argc == 1) {
-        g_autofree char *text = help_text (inv.command == commands[0] ? NULL : inv.command);
+        g_autofree char *text = help_text (
+            inv.command == commands[0] && !inv.named ? NULL : inv.command, text_width ());
 
         return fputs (text, stdout) < 0;
     }
