@@ -5,6 +5,7 @@
 set -eu
 
 packages="
+abigail-tools
 clang
 dataset-fashion-mnist
 g++

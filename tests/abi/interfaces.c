@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Names every public struct that no exported function takes, so that a library of them has their
+ * layout in its debugging information and can be compared with the stored one. */
+#include <dlhost/dlhost.h>
+
+#define LAYOUT(Struct)                                                                             \
+    DLH_EXPORT void layout_##Struct (Struct *object);                                              \
+    void layout_##Struct (Struct *object)                                                          \
+    {                                                                                              \
+        (void)object;                                                                              \
+    }
+
+/* What plugins fill. */
+LAYOUT (DlhDataset)
+LAYOUT (DlhDistributionClass)
+LAYOUT (DlhManifest)
+LAYOUT (DlhModel)
+LAYOUT (DlhOp)
+LAYOUT (DlhOptimizer)
+LAYOUT (DlhOption)
+LAYOUT (DlhPlugin)
+LAYOUT (DlhSupervised)
+LAYOUT (DlhTask)
+
+/* What comes in arrays and attributes. */
+LAYOUT (DlhCost)
+LAYOUT (DlhMatmulAttrs)
+LAYOUT (DlhPluginReject)
+LAYOUT (DlhUse)
+
+/* Enumerations that are stored in files or in fields of other types. */
+LAYOUT (DlhErrorCode)
+LAYOUT (DlhOptionFlags)
+LAYOUT (DlhOptionType)
+LAYOUT (DlhPluginKind)
+LAYOUT (DlhSampleMode)
