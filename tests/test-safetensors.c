@@ -395,6 +395,31 @@ not_a_file (void)
     test_assert_error (&error, DLH_ERROR_DATA, "is a device");
 }
 
+/* Stray bytes at the end, and nothing else, are let pass. */
+static void
+lenient (void)
+{
+    static const char header[] =
+        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = write_raw (dir, sizeof header - 1, header, sizeof header - 1, 6);
+    g_autofree char *cut = NULL;
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhSafetensors) file = NULL;
+    guint64 n_stray = 0;
+
+    g_assert_null (dlh_safetensors_read (path, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "4 bytes follow after the last tensor");
+    file = dlh_safetensors_read_lenient (path, &n_stray, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (n_stray, ==, 4);
+    if (file)
+        test_assert_tensor (dlh_safetensors_get (file, "a"), ((double[]){0, 1}), 2, 0);
+    cut = write_raw (dir, sizeof header - 1, header, sizeof header - 1, 1);
+    g_assert_null (dlh_safetensors_read_lenient (cut, NULL, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "is the file cut off?");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -416,5 +441,6 @@ main (int argc, char **argv)
     g_test_add_func ("/safetensors/foreign-types/are-converted", foreign_types);
     g_test_add_func ("/safetensors/half/special-values", half_values);
     g_test_add_func ("/safetensors/path/not-a-regular-file", not_a_file);
+    g_test_add_func ("/safetensors/stray-bytes/passed-over-on-request", lenient);
     return g_test_run ();
 }

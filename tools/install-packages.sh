@@ -21,6 +21,7 @@ meson
 ninja-build
 pkg-config
 python3
+python3-numpy
 valgrind
 zlib1g-dev
 "

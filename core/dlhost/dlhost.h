@@ -6,6 +6,7 @@
 #include <dlhost/conv.h>
 #include <dlhost/dataset.h>
 #include <dlhost/distribution.h>
+#include <dlhost/dlpack.h>
 #include <dlhost/elementwise.h>
 #include <dlhost/error.h>
 #include <dlhost/function.h>

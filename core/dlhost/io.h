@@ -35,10 +35,39 @@ DLH_EXPORT gboolean dlh_idx_read_pair (const char *dir, const char *prefix, DlhD
  * columns). */
 DLH_EXPORT DlhTensor *dlh_table_read (const char *path, guint header_rows, GError **error);
 
+/* NumPy's formats: npy (versions 1.0 to 3.0), one array; npz, a zip archive of them. f2 is read as
+ * f32; i1, i2, u1 and u2 as i32; u4 and u8 as i64; either byte order and either order of axes.
+ * Objects, records, text, dates and complex numbers are refused. Memory is at most 1032 (deflate's
+ * limit) times 6 times what the array takes in the file, 6 times where it is not deflated. */
+
+/** dlh_npy_read: Returns: (transfer full). */
+DLH_EXPORT DlhTensor *dlh_npy_read (const char *path, GError **error);
+/** dlh_npy_write: version 1.0, written as dlh_file_write() does. */
+DLH_EXPORT gboolean dlh_npy_write (const char *path, const DlhTensor *tensor, GError **error);
+
+typedef struct _DlhNpz DlhNpz;
+
+/** dlh_npz_open: reads and checks the directory; arrays follow one by one. The file stays open. */
+DLH_EXPORT DlhNpz *dlh_npz_open (const char *path, GError **error);
+DLH_EXPORT void dlh_npz_free (DlhNpz *npz);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhNpz, dlh_npz_free)
+/** dlh_npz_names: (element-type utf8) (transfer none): in the file's order, without ".npy". */
+DLH_EXPORT GPtrArray *dlh_npz_names (DlhNpz *npz);
+/** dlh_npz_read: Returns: (transfer full): an array; its checksum was right. */
+DLH_EXPORT DlhTensor *dlh_npz_read (DlhNpz *npz, const char *name, GError **error);
+/** dlh_npz_write: @names and @tensors have @n entries. Same arrays, same bytes. */
+DLH_EXPORT gboolean dlh_npz_write (const char *path, const char *const *names,
+                                   DlhTensor *const *tensors, guint n, gboolean deflate,
+                                   GError **error);
+
 /* safetensors (huggingface/safetensors, format of 2022): a JSON header, raw little-endian data. */
 typedef struct _DlhSafetensors DlhSafetensors;
 
 DLH_EXPORT DlhSafetensors *dlh_safetensors_read (const char *path, GError **error);
+/** dlh_safetensors_read_lenient: passes over bytes after the last tensor, which the format forbids
+ * and some files have. @n_stray: (out) (optional): how many. */
+DLH_EXPORT DlhSafetensors *dlh_safetensors_read_lenient (const char *path, guint64 *n_stray,
+                                                         GError **error);
 DLH_EXPORT void dlh_safetensors_free (DlhSafetensors *file);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhSafetensors, dlh_safetensors_free)
 /** dlh_safetensors_names: (element-type utf8) (transfer none): in the file's order. */

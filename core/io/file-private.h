@@ -17,3 +17,6 @@ gboolean dlh_file_write_parts (const char *path, const DlhFilePart *parts, gsize
 int dlh_file_open (const char *path, guint64 *size, GError **error);
 /* Reads exactly @n bytes from @offset: fewer is DLH_ERROR_DATA. Messages do not name the file. */
 gboolean dlh_file_read_at (int fd, guint64 offset, gpointer out, gsize n, GError **error);
+
+/* Returns: (transfer full): @name in quotes for a message: short, printable. */
+char *dlh_name_quote (const char *name);

@@ -11,7 +11,7 @@
 #include <zlib.h>
 #include "io/file-private.h"
 
-#define CHUNK ((gsize) 256 * 1024)
+#define CHUNK ((gsize)256 * 1024)
 
 static void
 set_errno_error (GError **error, const char *path, const char *what, int saved_errno)
@@ -34,6 +34,15 @@ set_data_error (GError **error, const char *path, const char *format, ...)
     text = g_strdup_vprintf (format, args);
     va_end (args);
     g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "%s: %s", name, text);
+}
+
+char *
+dlh_name_quote (const char *name)
+{
+    g_autofree char *escaped = g_strescape (name, NULL);
+
+    return strlen (escaped) > 80 ? g_strdup_printf ("'%.77s...'", escaped)
+                                 : g_strdup_printf ("'%s'", escaped);
 }
 
 static const char *
@@ -87,7 +96,7 @@ dlh_file_open (const char *path, guint64 *size, GError **error)
         set_data_error (error, path, "is %s, a regular file is wanted", kind_of_file (st.st_mode));
         return -1;
     }
-    *size = (guint64) st.st_size;
+    *size = (guint64)st.st_size;
     result = fd;
     fd = -1;
     return result;
@@ -112,8 +121,8 @@ dlh_file_read_at (int fd, guint64 offset, gpointer out, gsize n, GError **error)
     gsize done = 0;
 
     while (done < n) {
-        gssize got = pread (fd, (char *) out + done, MIN (n - done, G_MAXSSIZE / 2),
-                            (off_t) (offset + done));
+        gssize got =
+            pread (fd, (char *)out + done, MIN (n - done, G_MAXSSIZE / 2), (off_t)(offset + done));
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -127,7 +136,7 @@ dlh_file_read_at (int fd, guint64 offset, gpointer out, gsize n, GError **error)
                          offset + done);
             return FALSE;
         }
-        done += (gsize) got;
+        done += (gsize)got;
     }
     return TRUE;
 }
@@ -189,12 +198,12 @@ read_plain (int fd, Buffer *b, guint64 size, GError **error)
     for (;;) {
         gssize got;
 
-        if (!grow_buffer (b, (gsize) MIN (size, b->max) + 1, error))
+        if (!grow_buffer (b, (gsize)MIN (size, b->max) + 1, error))
             return FALSE;
         got = read_some (fd, b->path, b->data + b->n, MIN (b->room - b->n, G_MAXSSIZE / 2), error);
         if (got <= 0)
             return got == 0;
-        b->n += (gsize) got;
+        b->n += (gsize)got;
     }
 }
 
@@ -206,14 +215,14 @@ guess_inflated_size (int fd, guint64 size, gsize max)
     guint8 end[4];
     guint64 guess = 4 * MIN (size, G_MAXUINT64 / 4);
 
-    if (size >= 18 && pread (fd, end, 4, (off_t) (size - 4)) == 4) {
-        guint64 claim = end[0] | (guint64) end[1] << 8 | (guint64) end[2] << 16 |
-                        (guint64) end[3] << 24;
+    if (size >= 18 && pread (fd, end, 4, (off_t)(size - 4)) == 4) {
+        guint64 claim =
+            end[0] | (guint64)end[1] << 8 | (guint64)end[2] << 16 | (guint64)end[3] << 24;
 
         if (claim > 0 && claim / 1032 <= size)
             guess = claim;
     }
-    return (gsize) MIN (guess, max);
+    return (gsize)MIN (guess, max);
 }
 
 static void
@@ -244,9 +253,9 @@ inflate_chunk (z_stream *z, Buffer *b, gsize first, gboolean *at_end, GError **e
         }
         if (!grow_buffer (b, first, error))
             return FALSE;
-        room = MIN (b->room - b->n, (gsize) G_MAXINT);
+        room = MIN (b->room - b->n, (gsize)G_MAXINT);
         z->next_out = b->data + b->n;
-        z->avail_out = (uInt) room;
+        z->avail_out = (uInt)room;
         status = inflate (z, Z_NO_FLUSH);
         b->n += room - z->avail_out;
         *at_end = status == Z_STREAM_END;
@@ -273,7 +282,7 @@ inflate_chunks (int fd, z_stream *z, Buffer *b, gsize first, GError **error)
         if (got == 0)
             break;
         z->next_in = chunk;
-        z->avail_in = (uInt) got;
+        z->avail_in = (uInt)got;
         if (!inflate_chunk (z, b, first, &at_end, error))
             return FALSE;
     }
@@ -406,8 +415,8 @@ write_part (Writer *w, const DlhFilePart *part, GError **error)
     gsize done = 0;
 
     while (done < part->n) {
-        gssize put = write (w->fd, (const char *) part->data + done,
-                            MIN (part->n - done, G_MAXSSIZE / 2));
+        gssize put =
+            write (w->fd, (const char *)part->data + done, MIN (part->n - done, G_MAXSSIZE / 2));
 
         if (put < 0 && errno == EINTR)
             continue;
@@ -415,7 +424,7 @@ write_part (Writer *w, const DlhFilePart *part, GError **error)
             set_errno_error (error, w->path, "write it", errno);
             return FALSE;
         }
-        done += (gsize) put;
+        done += (gsize)put;
     }
     return TRUE;
 }
@@ -455,7 +464,7 @@ dlh_file_write_parts (const char *path, const DlhFilePart *parts, gsize n_parts,
     g_auto (Writer) w = {.path = path, .folder_fd = -1, .fd = -1};
     mode_t mode;
 
-    w.folder = slash ? g_strndup (path, (gsize) MAX (slash - path, 1)) : g_strdup (".");
+    w.folder = slash ? g_strndup (path, (gsize)MAX (slash - path, 1)) : g_strdup (".");
     w.name = g_strdup (slash ? slash + 1 : path);
     w.folder_fd = open (w.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (w.folder_fd < 0) {

@@ -8,14 +8,17 @@
  * JSON library lets pass: duplicate keys, comments, numbers that overflow or have a fraction,
  * nesting. So it is read here directly; nothing recurses. */
 #include <string.h>
+#include "io/file-private.h"
 #include "io/safetensors-private.h"
 
 const DlhSafetensorsType dlh_safetensors_types[] = {
-    {"BOOL", 1, DLH_BOOL, TRUE}, {"F16", 2, DLH_F32, FALSE}, {"BF16", 2, DLH_F32, FALSE},
-    {"F32", 4, DLH_F32, TRUE},   {"F64", 8, DLH_F64, TRUE},  {"I8", 1, DLH_I32, FALSE},
-    {"U8", 1, DLH_I32, FALSE},   {"I16", 2, DLH_I32, FALSE}, {"U16", 2, DLH_I32, FALSE},
-    {"I32", 4, DLH_I32, TRUE},   {"U32", 4, DLH_I64, FALSE}, {"I64", 8, DLH_I64, TRUE},
-    {"U64", 8, DLH_I64, FALSE},  {""},
+    {"BOOL", DLH_ELEMENT_BOOL}, {"F16", DLH_ELEMENT_F16},
+    {"BF16", DLH_ELEMENT_BF16}, {"F32", DLH_ELEMENT_F32},
+    {"F64", DLH_ELEMENT_F64},   {"I8", DLH_ELEMENT_I8},
+    {"U8", DLH_ELEMENT_U8},     {"I16", DLH_ELEMENT_I16},
+    {"U16", DLH_ELEMENT_U16},   {"I32", DLH_ELEMENT_I32},
+    {"U32", DLH_ELEMENT_U32},   {"I64", DLH_ELEMENT_I64},
+    {"U64", DLH_ELEMENT_U64},   {""},
 };
 
 typedef struct {
@@ -36,15 +39,6 @@ dlh_safetensors_entry_free (gpointer data)
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhSafetensorsEntry, dlh_safetensors_entry_free)
 
-char *
-dlh_safetensors_quote (const char *name)
-{
-    g_autofree char *escaped = g_strescape (name, NULL);
-
-    return strlen (escaped) > 80 ? g_strdup_printf ("'%.77s...'", escaped)
-                                 : g_strdup_printf ("'%s'", escaped);
-}
-
 G_GNUC_PRINTF (2, 3)
 static gboolean
 fail (Scanner *s, const char *format, ...)
@@ -56,7 +50,7 @@ fail (Scanner *s, const char *format, ...)
     text = g_strdup_vprintf (format, args);
     va_end (args);
     g_set_error (s->error, DLH_ERROR, DLH_ERROR_DATA, "header, byte %zu: %s",
-                 (gsize) (s->p - s->start), text);
+                 (gsize)(s->p - s->start), text);
     return FALSE;
 }
 
@@ -100,7 +94,7 @@ scan_hex4 (Scanner *s, gunichar *out)
     for (guint i = 0; i < 4; i++, s->p++) {
         if (!g_ascii_isxdigit (*s->p))
             return fail (s, "four hexadecimal digits are wanted after \\u");
-        *out = *out * 16 + (gunichar) g_ascii_xdigit_value (*s->p);
+        *out = *out * 16 + (gunichar)g_ascii_xdigit_value (*s->p);
     }
     return TRUE;
 }
@@ -158,9 +152,9 @@ scan_string (Scanner *s)
     for (;;) {
         gsize plain = 0;
 
-        while ((guint8) s->p[plain] >= 0x20 && s->p[plain] != '"' && s->p[plain] != '\\')
+        while ((guint8)s->p[plain] >= 0x20 && s->p[plain] != '"' && s->p[plain] != '\\')
             plain++;
-        g_string_append_len (out, s->p, (gssize) plain);
+        g_string_append_len (out, s->p, (gssize)plain);
         s->p += plain;
         if (*s->p == '"') {
             s->p++;
@@ -216,7 +210,7 @@ scan_counts (Scanner *s, gint64 *out, guint room)
         }
         out[n++] = value;
     } while (another (s, ']', &ok));
-    return ok ? (int) n : -1;
+    return ok ? (int)n : -1;
 }
 
 static const DlhSafetensorsType *
@@ -229,7 +223,7 @@ scan_type (Scanner *s)
     for (const DlhSafetensorsType *t = dlh_safetensors_types; *t->name; t++)
         if (strcmp (t->name, name) == 0)
             return t;
-    quoted = dlh_safetensors_quote (name);
+    quoted = dlh_name_quote (name);
     fail (s, "element type %s is not known", quoted);
     return NULL;
 }
@@ -250,7 +244,7 @@ scan_field (Scanner *s, DlhSafetensorsEntry *entry, guint *seen)
           : strcmp (key, "shape") == 0        ? SEEN_SHAPE
           : strcmp (key, "data_offsets") == 0 ? SEEN_OFFSETS
                                               : 0;
-    quoted = dlh_safetensors_quote (key);
+    quoted = dlh_name_quote (key);
     if (bit == 0)
         return fail (s, "unknown field %s", quoted);
     if (*seen & bit)
@@ -262,11 +256,11 @@ scan_field (Scanner *s, DlhSafetensorsEntry *entry, guint *seen)
     if (n < 0)
         return FALSE;
     if (bit == SEEN_SHAPE) {
-        entry->shape = dlh_shape_make ((guint) n, numbers);
+        entry->shape = dlh_shape_make ((guint)n, numbers);
         return TRUE;
     }
-    entry->begin = (guint64) numbers[0];
-    entry->end = (guint64) numbers[1];
+    entry->begin = (guint64)numbers[0];
+    entry->end = (guint64)numbers[1];
     return n == 2 || fail (s, "data_offsets must be two numbers");
 }
 
@@ -298,7 +292,7 @@ scan_metadata (Scanner *s, GHashTable *metadata)
         return TRUE;
     do {
         g_autofree char *key = scan_string (s), *value = NULL;
-        g_autofree char *quoted = key ? dlh_safetensors_quote (key) : NULL;
+        g_autofree char *quoted = key ? dlh_name_quote (key) : NULL;
 
         if (!key || !expect (s, ':'))
             return FALSE;
@@ -334,7 +328,7 @@ scan_header (Scanner *s, GPtrArray *entries, GHashTable *metadata)
         entry->name = scan_string (s);
         if (!entry->name || !expect (s, ':'))
             return FALSE;
-        quoted = dlh_safetensors_quote (entry->name);
+        quoted = dlh_name_quote (entry->name);
         is_metadata = strcmp (entry->name, "__metadata__") == 0;
         if (is_metadata ? seen_metadata : g_hash_table_contains (names, entry->name))
             return fail (s, "%s is there twice", quoted);
@@ -354,8 +348,8 @@ scan_header (Scanner *s, GPtrArray *entries, GHashTable *metadata)
 static int
 compare_places (gconstpointer a, gconstpointer b)
 {
-    const DlhSafetensorsEntry *x = *(DlhSafetensorsEntry *const *) a;
-    const DlhSafetensorsEntry *y = *(DlhSafetensorsEntry *const *) b;
+    const DlhSafetensorsEntry *x = *(DlhSafetensorsEntry *const *)a;
+    const DlhSafetensorsEntry *y = *(DlhSafetensorsEntry *const *)b;
 
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
@@ -379,7 +373,7 @@ what_is_wrong (const DlhSafetensorsEntry *e, guint64 data_size)
     shape = dlh_shape_to_string (e->shape);
     if (!dlh_shape_valid (e->shape))
         return g_strdup_printf ("shape %s has too many elements", shape);
-    bytes = (guint64) dlh_shape_count (e->shape) * e->type->size;
+    bytes = (guint64)dlh_shape_count (e->shape) * dlh_element_size (e->type->element);
     if (bytes != e->end - e->begin)
         return g_strdup_printf ("%s %s takes %" G_GUINT64_FORMAT
                                 " bytes, but its place has %" G_GUINT64_FORMAT,
@@ -389,7 +383,7 @@ what_is_wrong (const DlhSafetensorsEntry *e, guint64 data_size)
 
 // The tensors must fill the data area: no hole, where anything could hide, and no overlap.
 static gboolean
-check_places (GPtrArray *entries, guint64 data_size, GError **error)
+check_places (GPtrArray *entries, guint64 data_size, guint64 *n_stray, GError **error)
 {
     g_autoptr (GPtrArray) sorted = g_ptr_array_copy (entries, NULL, NULL);
     guint64 at = 0;
@@ -399,7 +393,7 @@ check_places (GPtrArray *entries, guint64 data_size, GError **error)
     for (guint i = 0; i < sorted->len; i++) {
         const DlhSafetensorsEntry *e = sorted->pdata[i];
         g_autofree char *wrong = what_is_wrong (e, data_size);
-        g_autofree char *quoted = dlh_safetensors_quote (e->name);
+        g_autofree char *quoted = dlh_name_quote (e->name);
 
         if (!wrong && e->begin != at)
             wrong = g_strdup_printf ("begins at byte %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
@@ -411,7 +405,9 @@ check_places (GPtrArray *entries, guint64 data_size, GError **error)
         }
         at = e->end;
     }
-    if (at == data_size)
+    if (n_stray)
+        *n_stray = data_size - at;
+    if (at == data_size || n_stray)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
                  "%" G_GUINT64_FORMAT " bytes follow after the last tensor", data_size - at);
@@ -419,8 +415,8 @@ check_places (GPtrArray *entries, guint64 data_size, GError **error)
 }
 
 gboolean
-dlh_safetensors_parse_header (const char *text, gsize n, guint64 data_size, GPtrArray *entries,
-                              GHashTable *metadata, GError **error)
+dlh_safetensors_parse_header (const char *text, gsize n, guint64 data_size, guint64 *n_stray,
+                              GPtrArray *entries, GHashTable *metadata, GError **error)
 {
     g_autoptr (GError) failure = NULL;
     Scanner s = {text, text, &failure};
@@ -437,7 +433,7 @@ dlh_safetensors_parse_header (const char *text, gsize n, guint64 data_size, GPtr
     if (ok && s.p != text + n)
         ok = fail (&s, "more text after the last '}'");
     if (ok)
-        return check_places (entries, data_size, error);
+        return check_places (entries, data_size, n_stray, error);
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
 }

@@ -3,13 +3,12 @@
 #pragma once
 
 #include <dlhost/io.h>
+#include "io/element.h"
 
 /* An element type of the format. */
 typedef struct {
     char name[5];
-    guint8 size;    /* bytes */
-    DlhDType dtype; /* what it is read as */
-    gboolean exact; /* the bytes are the same in both */
+    DlhElement element;
 } DlhSafetensorsType;
 
 typedef struct {
@@ -21,7 +20,7 @@ typedef struct {
 } DlhSafetensorsEntry;
 
 /* The format's limit. Reading stops there, so writing must. */
-#define DLH_SAFETENSORS_MAX_HEADER ((gsize) 100000000)
+#define DLH_SAFETENSORS_MAX_HEADER ((gsize)100000000)
 
 extern const DlhSafetensorsType dlh_safetensors_types[];
 
@@ -31,10 +30,9 @@ void dlh_safetensors_entry_free (gpointer entry);
 /*
  * Appends what the @n bytes of @text (then a NUL) describe to @entries (DlhSafetensorsEntry*) and
  * @metadata (utf8 -> utf8, owned), which are empty before. @data_size: bytes after the header,
- * which the tensors must fill exactly.
+ * which the tensors must fill exactly. @n_stray: (nullable): where it is not NULL, bytes may follow
+ * the last tensor, and it says how many.
  */
 gboolean dlh_safetensors_parse_header (const char *text, gsize n, guint64 data_size,
-                                       GPtrArray *entries, GHashTable *metadata, GError **error);
-
-/* Returns: (transfer full): @name in quotes for a message: short, printable. */
-char *dlh_safetensors_quote (const char *name);
+                                       guint64 *n_stray, GPtrArray *entries, GHashTable *metadata,
+                                       GError **error);

@@ -45,92 +45,19 @@ dlh_safetensors_free (DlhSafetensors *file)
     g_free (file);
 }
 
-static float
-float_from_bits (guint32 bits)
-{
-    float value;
-
-    memcpy (&value, &bits, 4);
-    return value;
-}
-
-static float
-float_from_half (guint16 h)
-{
-    guint32 sign = (guint32) (h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-
-    if (exponent == 31)
-        return float_from_bits (sign | 0x7f800000 | fraction << 13);
-    if (exponent == 0)
-        return (sign ? -1.0f : 1.0f) * (float) fraction * 0x1p-24f;
-    return float_from_bits (sign | (exponent + 112) << 23 | fraction << 13);
-}
-
-#define CONVERT(From, To, expression)                                                              \
-    for (gsize i = 0; i < n; i++) {                                                                \
-        From v = ((const From *) raw)[i];                                                          \
-        ((To *) out)[i] = expression;                                                              \
-    }
-
-static void
-convert (const DlhSafetensorsType *type, gconstpointer raw, gpointer out, gsize n)
-{
-    if (strcmp (type->name, "F16") == 0)
-        CONVERT (guint16, float, float_from_half (v))
-    else if (strcmp (type->name, "BF16") == 0)
-        CONVERT (guint16, float, float_from_bits ((guint32) v << 16))
-    else if (strcmp (type->name, "I8") == 0)
-        CONVERT (gint8, gint32, v)
-    else if (strcmp (type->name, "U8") == 0)
-        CONVERT (guint8, gint32, v)
-    else if (strcmp (type->name, "I16") == 0)
-        CONVERT (gint16, gint32, v)
-    else if (strcmp (type->name, "U16") == 0)
-        CONVERT (guint16, gint32, v)
-    else if (strcmp (type->name, "U32") == 0)
-        CONVERT (guint32, gint64, v)
-    else
-        CONVERT (guint64, gint64, (gint64) v)
-}
-
-// What the element type allows but a tensor of dlhost does not.
-static gboolean
-check_values (const DlhSafetensorsEntry *e, GError **error)
-{
-    g_autofree char *quoted = dlh_safetensors_quote (e->name);
-    gconstpointer data = dlh_tensor_get_data (e->tensor);
-    gint64 n = dlh_tensor_count (e->tensor);
-
-    if (e->type->dtype == DLH_BOOL)
-        for (gint64 i = 0; i < n; i++)
-            if (((const guint8 *) data)[i] > 1) {
-                g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                             "%s: element %" G_GINT64_FORMAT " of type BOOL is %u, not 0 or 1",
-                             quoted, i, ((const guint8 *) data)[i]);
-                return FALSE;
-            }
-    if (strcmp (e->type->name, "U64") == 0)
-        for (gint64 i = 0; i < n; i++)
-            if (((const gint64 *) data)[i] < 0) {
-                g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                             "%s: element %" G_GINT64_FORMAT " is too large for i64", quoted, i);
-                return FALSE;
-            }
-    return TRUE;
-}
-
 static gboolean
 read_entry (int fd, guint64 data_start, DlhSafetensorsEntry *e, GError **error)
 {
     g_autofree gpointer raw = NULL;
-    gsize n_bytes = (gsize) (e->end - e->begin);
+    DlhElement element = e->type->element;
+    gsize n_bytes = (gsize)(e->end - e->begin);
     gpointer to;
 
-    e->tensor = dlh_tensor_new (e->type->dtype, e->shape, error);
+    e->tensor = dlh_tensor_new (dlh_element_dtype (element), e->shape, error);
     if (!e->tensor)
         return FALSE;
     to = dlh_tensor_get_data (e->tensor);
-    if (!e->type->exact && n_bytes > 0) {
+    if (!dlh_element_is_exact (element) && n_bytes > 0) {
         to = raw = g_try_malloc (n_bytes);
         if (!raw) {
             g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate %zu bytes", n_bytes);
@@ -139,9 +66,16 @@ read_entry (int fd, guint64 data_start, DlhSafetensorsEntry *e, GError **error)
     }
     if (!dlh_file_read_at (fd, data_start + e->begin, to, n_bytes, error))
         return FALSE;
-    if (!e->type->exact)
-        convert (e->type, raw, dlh_tensor_get_data (e->tensor), n_bytes / e->type->size);
-    return check_values (e, error);
+    if (!dlh_element_is_exact (element))
+        dlh_element_convert (element, raw, dlh_tensor_get_data (e->tensor),
+                             n_bytes / dlh_element_size (element));
+    if (!dlh_element_check (element, e->tensor, error)) {
+        g_autofree char *quoted = dlh_name_quote (e->name);
+
+        g_prefix_error (error, "%s: ", quoted);
+        return FALSE;
+    }
+    return TRUE;
 }
 
 // Returns: the header with a NUL behind it. @n: its length
@@ -166,26 +100,26 @@ read_header (int fd, guint64 size, gsize *n, GError **error)
                          : "the file is shorter: is it cut off?");
         return NULL;
     }
-    text = g_try_malloc ((gsize) length + 1);
+    text = g_try_malloc ((gsize)length + 1);
     if (!text) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate its header");
         return NULL;
     }
-    if (!dlh_file_read_at (fd, 8, text, (gsize) length, error))
+    if (!dlh_file_read_at (fd, 8, text, (gsize)length, error))
         return NULL;
     text[length] = '\0';
-    *n = (gsize) length;
+    *n = (gsize)length;
     return g_steal_pointer (&text);
 }
 
 static gboolean
-read_open_file (DlhSafetensors *file, int fd, guint64 size, GError **error)
+read_open_file (DlhSafetensors *file, int fd, guint64 size, guint64 *n_stray, GError **error)
 {
     gsize n = 0;
     g_autofree char *text = read_header (fd, size, &n, error);
     struct stat st;
 
-    if (!text || !dlh_safetensors_parse_header (text, n, size - 8 - n, file->entries,
+    if (!text || !dlh_safetensors_parse_header (text, n, size - 8 - n, n_stray, file->entries,
                                                 file->metadata, error))
         return FALSE;
     for (guint i = 0; i < file->entries->len; i++) {
@@ -196,15 +130,15 @@ read_open_file (DlhSafetensors *file, int fd, guint64 size, GError **error)
         g_ptr_array_add (file->names, entry->name);
         g_hash_table_insert (file->by_name, entry->name, entry);
     }
-    if (fstat (fd, &st) != 0 || (guint64) st.st_size != size) {
+    if (fstat (fd, &st) != 0 || (guint64)st.st_size != size) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "its size changed while it was read");
         return FALSE;
     }
     return TRUE;
 }
 
-DlhSafetensors *
-dlh_safetensors_read (const char *path, GError **error)
+static DlhSafetensors *
+read_file (const char *path, guint64 *n_stray, GError **error)
 {
     g_autoptr (DlhSafetensors) file = safetensors_new ();
     guint64 size = 0;
@@ -213,7 +147,7 @@ dlh_safetensors_read (const char *path, GError **error)
 
     if (fd < 0)
         return NULL;
-    ok = read_open_file (file, fd, size, error);
+    ok = read_open_file (file, fd, size, n_stray, error);
     close (fd);
     if (!ok) {
         g_autofree char *name = g_filename_display_name (path);
@@ -222,6 +156,20 @@ dlh_safetensors_read (const char *path, GError **error)
         return NULL;
     }
     return g_steal_pointer (&file);
+}
+
+DlhSafetensors *
+dlh_safetensors_read (const char *path, GError **error)
+{
+    return read_file (path, NULL, error);
+}
+
+DlhSafetensors *
+dlh_safetensors_read_lenient (const char *path, guint64 *n_stray, GError **error)
+{
+    guint64 n;
+
+    return read_file (path, n_stray ? n_stray : &n, error);
 }
 
 GPtrArray *
@@ -254,12 +202,12 @@ dlh_safetensors_count_nonfinite (DlhSafetensors *file)
         gconstpointer data = dlh_tensor_get_data (e->tensor);
         gint64 count = dlh_tensor_count (e->tensor);
 
-        if (e->type->dtype == DLH_F32)
+        if (dlh_tensor_get_dtype (e->tensor) == DLH_F32)
             for (gint64 i = 0; i < count; i++)
-                n += !isfinite (((const float *) data)[i]);
-        else if (e->type->dtype == DLH_F64)
+                n += !isfinite (((const float *)data)[i]);
+        else if (dlh_tensor_get_dtype (e->tensor) == DLH_F64)
             for (gint64 i = 0; i < count; i++)
-                n += !isfinite (((const double *) data)[i]);
+                n += !isfinite (((const double *)data)[i]);
     }
     return n;
 }
@@ -271,8 +219,8 @@ append_string (GString *out, const char *text)
     for (; *text; text++) {
         if (*text == '"' || *text == '\\')
             g_string_append_c (out, '\\');
-        if ((guint8) *text < 0x20)
-            g_string_append_printf (out, "\\u%04x", (guint) *text);
+        if ((guint8)*text < 0x20)
+            g_string_append_printf (out, "\\u%04x", (guint)*text);
         else
             g_string_append_c (out, *text);
     }
@@ -282,7 +230,7 @@ append_string (GString *out, const char *text)
 static int
 compare_strings (gconstpointer a, gconstpointer b)
 {
-    return strcmp (*(const char *const *) a, *(const char *const *) b);
+    return strcmp (*(const char *const *)a, *(const char *const *)b);
 }
 
 static gboolean
@@ -293,14 +241,14 @@ append_metadata (GString *out, GHashTable *metadata, GError **error)
 
     if (!metadata || g_hash_table_size (metadata) == 0)
         return TRUE;
-    keys = (const char **) g_hash_table_get_keys_as_array (metadata, &n);
+    keys = (const char **)g_hash_table_get_keys_as_array (metadata, &n);
     qsort (keys, n, sizeof *keys, compare_strings);
     g_string_append (out, "\"__metadata__\":{");
     for (guint i = 0; i < n; i++) {
         const char *value = g_hash_table_lookup (metadata, keys[i]);
 
         if (!g_utf8_validate (keys[i], -1, NULL) || !g_utf8_validate (value, -1, NULL)) {
-            g_autofree char *quoted = dlh_safetensors_quote (keys[i]);
+            g_autofree char *quoted = dlh_name_quote (keys[i]);
 
             g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "metadata %s is not UTF-8", quoted);
             return FALSE;
@@ -338,14 +286,14 @@ check_names (const Item *items, guint n, GError **error)
 
     for (guint i = 0; i < n; i++) {
         g_autofree char *quoted = NULL;
-        const char *wrong = !g_utf8_validate (items[i].name, -1, NULL)     ? "is not UTF-8"
-                            : strcmp (items[i].name, "__metadata__") == 0  ? "is reserved"
-                            : !g_hash_table_add (seen, (char *) items[i].name) ? "is there twice"
-                                                                               : NULL;
+        const char *wrong = !g_utf8_validate (items[i].name, -1, NULL)        ? "is not UTF-8"
+                            : strcmp (items[i].name, "__metadata__") == 0     ? "is reserved"
+                            : !g_hash_table_add (seen, (char *)items[i].name) ? "is there twice"
+                                                                              : NULL;
 
         if (!wrong)
             continue;
-        quoted = dlh_safetensors_quote (items[i].name);
+        quoted = dlh_name_quote (items[i].name);
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "tensor name %s %s", quoted, wrong);
         return FALSE;
     }
@@ -356,7 +304,7 @@ static const char *
 type_name (DlhDType dtype)
 {
     for (const DlhSafetensorsType *t = dlh_safetensors_types; *t->name; t++)
-        if (t->exact && t->dtype == dtype)
+        if (t->element == dlh_element_of (dtype))
             return t->name;
     g_assert_not_reached ();
 }
@@ -401,12 +349,11 @@ dlh_safetensors_write (const char *path, const char *const *names, DlhTensor *co
                        guint n, GHashTable *metadata, GError **error)
 {
     g_autofree Item *items = g_new0 (Item, MAX (n, 1));
-    g_autofree DlhFilePart *parts = g_new0 (DlhFilePart, (gsize) n + 1);
+    g_autofree DlhFilePart *parts = g_new0 (DlhFilePart, (gsize)n + 1);
     g_autoptr (GString) header = NULL;
 
     for (guint i = 0; i < n; i++)
-        items[i] = (Item){names[i], tensors[i],
-                          dlh_dtype_size (dlh_tensor_get_dtype (tensors[i]))};
+        items[i] = (Item){names[i], tensors[i], dlh_dtype_size (dlh_tensor_get_dtype (tensors[i]))};
     qsort (items, n, sizeof *items, compare_items);
     header = make_header (items, n, metadata, error);
     if (!header) {
@@ -419,5 +366,5 @@ dlh_safetensors_write (const char *path, const char *const *names, DlhTensor *co
     for (guint i = 0; i < n; i++)
         parts[i + 1] = (DlhFilePart){dlh_tensor_get_data (items[i].tensor),
                                      dlh_tensor_bytes (items[i].tensor)};
-    return dlh_file_write_parts (path, parts, (gsize) n + 1, error);
+    return dlh_file_write_parts (path, parts, (gsize)n + 1, error);
 }
