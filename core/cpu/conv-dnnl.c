@@ -102,6 +102,17 @@ dnnl_get (void)
     return state == 2 ? &dnnl : NULL;
 }
 
+void
+dlh_dnnl_version (char *text, gsize n)
+{
+    const Dnnl *d = dnnl_get ();
+
+    *text = '\0';
+    if (d)
+        g_snprintf (text, n, "%d.%d.%d", d->version ()->major, d->version ()->minor,
+                    d->version ()->patch);
+}
+
 /* Where it measured faster, reorders included (one core of an EPYC 9004, oneDNN 2.6; cpu/conv.c has
  * figures): whole blocks of 16 channels on both sides, and rows that do not fill the tiles' vectors
  * or lose much of them to padding. A forward pass may have few channels in. */
@@ -440,6 +451,13 @@ dlh_dnnl_plan_run (const DlhDnnlPlan *plan, const void *a, const void *b, const 
 {
     (void)plan, (void)a, (void)b, (void)bias, (void)out, (void)work, (void)error;
     g_return_val_if_reached (FALSE);
+}
+
+void
+dlh_dnnl_version (char *text, gsize n)
+{
+    (void)n;
+    *text = '\0';
 }
 
 #endif

@@ -14,3 +14,5 @@ void dlh_dnnl_plan_free (DlhDnnlPlan *plan);
 gsize dlh_dnnl_plan_workspace (const DlhDnnlPlan *plan);
 gboolean dlh_dnnl_plan_run (const DlhDnnlPlan *plan, const void *a, const void *b, const void *bias,
                             void *out, void *work, GError **error);
+/* Writes the release that would be used, "2.6.3", or "" where there is none. */
+void dlh_dnnl_version (char *text, gsize n);

@@ -78,4 +78,20 @@ DLH_EXPORT guint dlh_get_threads (void);
 /** dlh_cpu_level: Returns: "baseline", "avx2" or "avx512": the kernels in use. */
 DLH_EXPORT const char *dlh_cpu_level (void);
 
+/* What computes. */
+typedef struct {
+    gsize size;          /* set by the caller: sizeof (DlhMachine) */
+    char cpu_level[16];  /* as dlh_cpu_level() */
+    char cpu_levels[48]; /* those that this processor could run: "baseline avx2" */
+    char blas[128];      /* "OpenBLAS 0.3.21 ..." */
+    char blas_core[32];  /* the kernels that it chose: "SkylakeX"; "" when it does not say */
+    char dnnl[16];       /* the oneDNN that some convolutions use; "": none */
+    guint threads;
+    guint blas_threads;
+    guint n_cores;       /* that the process may use */
+} DlhMachine;
+
+/** dlh_machine_describe: fills @machine, as far as its size goes. */
+DLH_EXPORT void dlh_machine_describe (DlhMachine *machine);
+
 G_END_DECLS

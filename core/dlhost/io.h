@@ -75,6 +75,8 @@ DLH_EXPORT GPtrArray *dlh_safetensors_names (DlhSafetensors *file);
 /** dlh_safetensors_get: (nullable) (transfer none). F16 and BF16 come as f32, integers as i32 or
  * i64. */
 DLH_EXPORT DlhTensor *dlh_safetensors_get (DlhSafetensors *file, const char *name);
+/** dlh_safetensors_type: (nullable) (transfer none): the element type in the file: "BF16". */
+DLH_EXPORT const char *dlh_safetensors_type (DlhSafetensors *file, const char *name);
 /** dlh_safetensors_metadata: (element-type utf8 utf8) (transfer none). */
 DLH_EXPORT GHashTable *dlh_safetensors_metadata (DlhSafetensors *file);
 /** dlh_safetensors_count_nonfinite: how many elements are NaN or infinite: they are no error. */

@@ -186,6 +186,14 @@ dlh_safetensors_get (DlhSafetensors *file, const char *name)
     return entry ? entry->tensor : NULL;
 }
 
+const char *
+dlh_safetensors_type (DlhSafetensors *file, const char *name)
+{
+    DlhSafetensorsEntry *entry = g_hash_table_lookup (file->by_name, name);
+
+    return entry ? entry->type->name : NULL;
+}
+
 GHashTable *
 dlh_safetensors_metadata (DlhSafetensors *file)
 {

@@ -5,19 +5,25 @@
 
 // clang-format off
 extern const Command
+    command_doctor,
     command_help,
+    command_inspect_checkpoint,
     command_inspect,
     command_list,
     command_new,
+    command_repeat,
     command_resume,
     command_run;
 
 const Command *const commands[] = {
     &command_run,
     &command_resume,
+    &command_repeat,
     &command_list,
     &command_inspect,
     &command_new,
+    &command_inspect_checkpoint,
+    &command_doctor,
     &command_help,
     NULL,
 };

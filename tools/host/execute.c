@@ -6,6 +6,7 @@
 #include "execute.h"
 #include "progress.h"
 #include "runlog.h"
+#include "setup.h"
 #include "signals.h"
 
 typedef struct {
@@ -60,21 +61,8 @@ static DlhData *
 host_data (gpointer host, GError **error)
 {
     Session *s = host;
-    DlhComponent *c = s->components[DLH_DATASET];
-    g_autoptr (DlhData) data = dlh_data_new ();
 
-    if (!c) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "this task needs data: give --dataset=NAME");
-        return NULL;
-    }
-    if (!((const DlhDataset *)dlh_component_interface (c))
-             ->load (data, s->dtype, dlh_component_options (c), error)) {
-        if (error && !g_str_has_prefix ((*error)->message, dlh_component_name (c)))
-            g_prefix_error (error, "%s: ", dlh_component_name (c));
-        return NULL;
-    }
-    return g_steal_pointer (&data);
+    return setup_data (s->components[DLH_DATASET], s->dtype, error);
 }
 
 static gboolean
@@ -131,25 +119,6 @@ static const DlhHost host_functions = {
 
 /* From configuration to a run. */
 
-static gboolean
-load_components (Session *s, const Config *config, DlhRegistry *registry, GError **error)
-{
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
-        const Part *part = &config->parts[kind];
-
-        if (!part->name && g_hash_table_size (part->settings)) {
-            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                         "options of the %s are given, but no --%s=NAME",
-                         dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
-            return FALSE;
-        }
-        if (part->name && !(s->components[kind] = dlh_registry_load (registry, kind, part->name,
-                                                                     part->settings, error)))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 static char *
 folder_hint (Session *s)
 {
@@ -173,10 +142,24 @@ open_folder (Session *s, const Config *config, const char *resume, GError **erro
            run_log_reopen (&s->log, resume, step, s->config_json, error);
 }
 
+// Bytes depend on the machine: a folder says where it was begun.
+static gboolean
+note_machine (Session *s, const char *resume, GError **error)
+{
+    g_autofree char *differences = NULL;
+
+    if (!resume)
+        return setup_write_machine (s->log.dir, error);
+    if ((differences = setup_compare_machine (resume)))
+        fprintf (stderr, "dlhost: note: the run began otherwise, so its bytes may differ: %s\n",
+                 differences);
+    return TRUE;
+}
+
 static gboolean
 start (Session *s, const Config *config, DlhRegistry *registry, const char *resume, GError **error)
 {
-    if (!load_components (s, config, registry, error))
+    if (!setup_components (config, registry, s->components, error))
         return FALSE;
     dlh_set_threads ((guint)config->threads);
     s->dtype = config->dtype;
@@ -185,7 +168,7 @@ start (Session *s, const Config *config, DlhRegistry *registry, const char *resu
     if (!resume && config->checkpoint &&
         !dlh_store_load (s->store, config->checkpoint, NULL, error))
         return FALSE;
-    return open_folder (s, config, resume, error);
+    return open_folder (s, config, resume, error) && note_machine (s, resume, error);
 }
 
 int

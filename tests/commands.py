@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""The commands of the program dlhost as a person or a script gives them, as TAP: exit codes, one-line
+messages, JSON that parses, files that other programs read.
+
+usage: commands.py DLHOST PLUGIN_DIRECTORY"""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+PROGRAM = os.path.abspath(sys.argv[1])
+PLUGINS = os.path.abspath(sys.argv[2])
+SMALL = ("--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300 --batch=32 "
+         "--threads=1 --optimizer=adam")
+cases = []
+folder = tempfile.mkdtemp(prefix="dlhost-commands-")
+
+
+def case(name):
+    """Registers a test under its path."""
+    def register(function):
+        cases.append((name, function))
+        return function
+    return register
+
+
+def run(line, code=0, **more):
+    """Runs dlhost; the exit code must be @code. Returns standard output and standard error."""
+    env = dict(os.environ, DLHOST_PLUGIN_PATH=PLUGINS, COLUMNS="80", **more)
+    done = subprocess.run([PROGRAM, *line.split()], cwd=folder, env=env, text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == code, f"{line}: exit code {done.returncode}, not {code}: {done.stderr}"
+    assert "CRITICAL" not in done.stderr and "WARNING" not in done.stderr, done.stderr
+    return done.stdout, done.stderr
+
+
+def refused(line, code, text):
+    """The command fails with one line on standard error that has @text in it."""
+    out, err = run(line, code)
+    assert err.startswith("dlhost: ") and err.count("\n") == 1, err
+    assert text in err, f"'{text}' is not in: {err}"
+    assert out == "", out
+
+
+def commands():
+    """The names that the help lists."""
+    names, inside = [], False
+    for text in run("--help")[0].splitlines():
+        inside = text.endswith(":") if not text.startswith(" ") else inside
+        if text.startswith("Options"):
+            break
+        if inside and text.startswith("  ") and text[2] != " ":
+            names.append(text.split()[0])
+    return names
+
+
+def first_run():
+    """A run folder, made once."""
+    if not os.path.exists(os.path.join(folder, "first")):
+        run(f"{SMALL} --steps=20 --out=first --quiet")
+    return "first"
+
+
+@case("/commands/help/fits-eighty-columns")
+def _():
+    names = commands()
+    assert {"run", "resume", "list", "inspect", "doctor", "help"} <= set(names), names
+    for name in names:
+        out, _ = run(f"{name} --help")
+        assert out.startswith(f"Usage: dlhost {name}"), out
+        assert run(f"help {name}")[0] == out
+        assert "Exit codes:" in out
+        wide = [text for text in out.splitlines() if len(text) > 80 and "  dlhost" not in text]
+        assert not wide, wide
+
+
+@case("/commands/help/same-by-every-name")
+def _():
+    assert run("--help")[0] == run("-h")[0] == run("help")[0] == run("")[0]
+    assert run("--version")[0] == "dlhost 1.0.0\n"
+
+
+@case("/commands/wrong-usage/one-line")
+def _():
+    refused("help hepl", 2, "no command 'hepl'")
+    refused("lsit", 2, "unknown command 'lsit', did you mean 'list'?")
+    refused("list optimiser", 2, "did you mean 'optimizer'?")
+    refused("list a b", 2, "list takes [KIND], but 2 are given")
+    refused("inspect", 2, "inspect takes PLUGIN, but 0 are given")
+    refused("inspect kfca", 3, "did you mean 'kfac'?")
+    refused("inspect kfac --jsn", 2, "unknown option --jsn of inspect, did you mean --json?")
+    refused("doctor --json=1", 2, "--json takes no value")
+    refused("inspect-checkpoint /nonexistent", 4, "/nonexistent")
+    refused("repeat /nonexistent", 4, "/nonexistent")
+
+
+@case("/commands/list/json-and-long")
+def _():
+    found = json.loads(run("list --json")[0])
+    assert found["refused"] == []
+    kinds = {p["name"]: p["kind"] for p in found["plugins"]}
+    assert kinds["sgd"] == "optimizer" and kinds["mlp"] == "model" and kinds["train"] == "task"
+    assert [p["name"] for p in json.loads(run("list task --json")[0])["plugins"]] == \
+        sorted(name for name, kind in kinds.items() if kind == "task")
+    assert os.path.join(PLUGINS, "sgd.so") in run("list optimizer --long")[0]
+
+
+@case("/commands/inspect/every-plugin-as-json")
+def _():
+    for plugin in json.loads(run("list --json")[0])["plugins"]:
+        one = json.loads(run(f"inspect {plugin['name']} --json")[0])
+        assert len(one["parameters"]) == plugin["n_parameters"]
+        text = run(f"inspect {plugin['name']}")[0]
+        for parameter in one["parameters"]:
+            assert f"\n  {parameter['name']} " in text
+
+
+@case("/commands/doctor/says-what-is-refused")
+def _():
+    out, _ = run("doctor")
+    assert "DLHOST_PLUGIN_PATH" in out and "no plugin is refused" in out
+    whole = json.loads(run("doctor --json")[0])
+    assert whole["healthy"] and whole["versions"]["dlhost"] == "1.0.0"
+    assert whole["machine"]["cpu_level"] in whole["machine"]["cpu_levels"].split()
+    assert whole["plugins"]["all"] == len(json.loads(run("list --json")[0])["plugins"])
+    bad = os.path.join(folder, "bad")
+    os.makedirs(bad)
+    with open(os.path.join(bad, "text.so"), "w", encoding="utf-8") as file:
+        file.write("text")
+    out, _ = run(f"doctor --plugin-path={bad}", 3)
+    assert "text.so is a text file, not a shared object" in " ".join(out.split())
+    assert "1 file is refused" in out
+    whole = json.loads(run(f"doctor --json --plugin-path={bad}", 3)[0])
+    assert not whole["healthy"] and "text.so" in whole["refused"][0]["text"]
+    os.chmod(bad, 0o777)
+    assert "everyone can write here" in " ".join(run(f"doctor --plugin-path={bad}", 3)[0].split())
+
+
+@case("/commands/repeat/same-bytes")
+def _():
+    name = first_run()
+    out, err = run(f"repeat {name} --quiet")
+    assert out.startswith("identical: ") and err == "", out + err
+    assert os.path.exists(os.path.join(folder, "first-repeat", "config.json"))
+    assert "identical" in run(f"repeat {name} --quiet --out=again")[0]
+
+
+@case("/commands/repeat/says-where-runs-part")
+def _():
+    run(f"{SMALL} --steps=20 --out=seeded --quiet")
+    path = os.path.join(folder, "seeded", "config.json")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text.replace('"seed": 0', '"seed": 1'))
+    path = os.path.join(folder, "seeded", "machine.json")
+    with open(path, encoding="utf-8") as file:
+        machine = json.load(file)
+    machine["cpu_level"] = "other"
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(machine, file)
+    out, err = run("repeat seeded --quiet", 1)
+    assert out.startswith("different: ") and "adam/mlp/hidden1/bias/m differs, first at" in out, out
+    assert "cpu_level was 'other'" in err, err
+
+
+def write_safetensors(path, tensors, metadata):
+    """An oracle of our own: (name, type, shape, bytes)."""
+    header, data = {"__metadata__": metadata}, b""
+    for name, kind, shape, raw in tensors:
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+@case("/commands/inspect-checkpoint/foreign-file")
+def _():
+    path = os.path.join(folder, "foreign.safetensors")
+    floats = struct.pack("<4f", 1, 2, 6, float("nan"))
+    write_safetensors(path, [("w", "F32", [2, 2], floats),
+                             ("half", "BF16", [2], struct.pack("<2H", 0x3F80, 0xC000)),
+                             ("flags", "BOOL", [3], b"\1\0\1"), ("none", "F64", [0], b"")],
+                      {"from": "elsewhere"})
+    found = json.loads(run("inspect-checkpoint foreign.safetensors --json")[0])
+    by_name = {t["name"]: t for t in found["tensors"]}
+    w = by_name["w"]
+    assert (w["min"], w["max"], w["mean"], w["not_finite"], w["bytes"]) == (1, 6, 3, 1, 16), w
+    assert abs(w["std"] - (14 / 3) ** 0.5) < 1e-12, w
+    half = by_name["half"]
+    assert (half["type"], half["min"], half["max"], half["bytes"]) == ("BF16", -2, 1, 4), half
+    assert by_name["flags"]["bytes"] == 3 and by_name["flags"]["shape"] == [3]
+    assert by_name["none"]["min"] is None and found["not_finite"] == 1
+    assert found["metadata"] == {"from": "elsewhere"}
+    out, _ = run("inspect-checkpoint foreign.safetensors")
+    assert "1 NaN or infinite" in out and "from: elsewhere" in out and "4 tensors" in out
+
+
+@case("/commands/inspect-checkpoint/compare")
+def _():
+    raw = struct.pack("<3d", 1, 2, float("nan"))
+    for name, tensors in {"a": [("x", "F64", [3], raw), ("y", "I64", [], b"\0" * 8)],
+                          "b": [("x", "F64", [3], struct.pack("<3d", 1, 2.5, float("nan"))),
+                                ("z", "I64", [], b"\0" * 8)]}.items():
+        write_safetensors(os.path.join(folder, f"{name}.safetensors"), tensors, {})
+    assert "identical: 2 tensors" in run("inspect-checkpoint a.safetensors --compare=a.safetensors")[0]
+    found = json.loads(run("inspect-checkpoint a.safetensors --compare=b.safetensors --json", 1)[0])
+    assert [(t["name"], t["outcome"]) for t in found["tensors"]] == \
+        [("x", "differs"), ("y", "only in the first"), ("z", "only in the second")]
+    assert found["tensors"][0]["max_change"] == 0.5 and found["tensors"][0]["first"] == 1
+    assert "3 of 3 tensors differ" in run("inspect-checkpoint a.safetensors --compare=b.safetensors", 1)[0]
+    first_run()
+    assert '"plugin": "adam"' in \
+        run("inspect-checkpoint first/checkpoint-20.safetensors --metadata")[0]
+
+
+def main():
+    failed = 0
+    for number, (name, function) in enumerate(cases, 1):
+        try:
+            problem = function()
+        except Exception as error:  # pylint: disable=broad-except
+            failed += 1
+            print(f"not ok {number} {name}")
+            print("\n".join(f"# {text}" for text in f"{type(error).__name__}: {error}".splitlines()))
+        else:
+            print(f"ok {number} {name}{' # SKIP ' + problem if problem else ''}")
+    print(f"1..{len(cases)}")
+    shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(failed > 0)
+
+
+main()

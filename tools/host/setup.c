@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include <json-glib/json-glib.h>
+#include "jsonout.h"
+#include "setup.h"
+
+gboolean
+setup_components (const Config *config, DlhRegistry *registry, DlhComponent **components,
+                  GError **error)
+{
+    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+        const Part *part = &config->parts[kind];
+
+        if (!part->name && g_hash_table_size (part->settings)) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "options of the %s are given, but no --%s=NAME",
+                         dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
+            return FALSE;
+        }
+        if (part->name && !(components[kind] = dlh_registry_load (registry, kind, part->name,
+                                                                  part->settings, error)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+DlhData *
+setup_data (DlhComponent *dataset, DlhDType dtype, GError **error)
+{
+    g_autoptr (DlhData) data = dlh_data_new ();
+
+    if (!dataset) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "this task needs data: give --dataset=NAME");
+        return NULL;
+    }
+    if (!((const DlhDataset *)dlh_component_interface (dataset))
+             ->load (data, dtype, dlh_component_options (dataset), error)) {
+        if (error && !g_str_has_prefix ((*error)->message, dlh_component_name (dataset)))
+            g_prefix_error (error, "%s: ", dlh_component_name (dataset));
+        return NULL;
+    }
+    return g_steal_pointer (&data);
+}
+
+/* The machine: what decides the bytes of a run beside its configuration. */
+
+#define N_FACTS 6
+
+typedef struct {
+    const char *name;
+    char *value;
+} MachineFact;
+
+static void
+machine_facts (MachineFact *facts)
+{
+    DlhMachine m = {.size = sizeof m};
+
+    dlh_machine_describe (&m);
+    facts[0] = (MachineFact){"dlhost", g_strdup (DLH_VERSION)};
+    facts[1] = (MachineFact){"cpu_level", g_strdup (m.cpu_level)};
+    facts[2] = (MachineFact){"blas", g_strdup (g_strstrip (m.blas))};
+    facts[3] = (MachineFact){"blas_core", g_strdup (m.blas_core)};
+    facts[4] = (MachineFact){"onednn", g_strdup (m.dnnl)};
+    facts[5] = (MachineFact){"threads", g_strdup_printf ("%u", m.threads)};
+}
+
+static void
+machine_facts_free (MachineFact *facts)
+{
+    for (guint i = 0; i < N_FACTS; i++)
+        g_free (facts[i].value);
+}
+
+gboolean
+setup_write_machine (const char *dir, GError **error)
+{
+    MachineFact facts[N_FACTS];
+    g_auto (JsonOut) json = {0};
+    g_autofree char *path = g_build_filename (dir, MACHINE_FILE, NULL), *text = NULL;
+
+    machine_facts (facts);
+    json_out_init (&json);
+    for (guint i = 0; i < N_FACTS; i++)
+        json_out_string (&json, facts[i].name, facts[i].value);
+    machine_facts_free (facts);
+    text = json_out_finish (&json);
+    return dlh_file_write (path, text, strlen (text), error);
+}
+
+char *
+setup_compare_machine (const char *dir)
+{
+    MachineFact facts[N_FACTS];
+    g_autofree char *path = g_build_filename (dir, MACHINE_FILE, NULL);
+    g_autoptr (GBytes) bytes = dlh_file_read (path, 1 << 16, NULL);
+    g_autoptr (JsonParser) parser = json_parser_new ();
+    g_autoptr (GString) s = g_string_new (NULL);
+    JsonObject *object;
+
+    // A folder of an older release, or one that somebody edited, says nothing.
+    if (!bytes ||
+        !json_parser_load_from_data (parser, g_bytes_get_data (bytes, NULL),
+                                     (gssize)g_bytes_get_size (bytes), NULL) ||
+        !JSON_NODE_HOLDS_OBJECT (json_parser_get_root (parser)))
+        return NULL;
+    object = json_node_get_object (json_parser_get_root (parser));
+    machine_facts (facts);
+    for (guint i = 0; i < N_FACTS; i++) {
+        JsonNode *node = json_object_get_member (object, facts[i].name);
+        const char *was =
+            node && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
+                ? json_node_get_string (node)
+                : NULL;
+
+        if (was && strcmp (was, facts[i].value) != 0)
+            g_string_append_printf (s, "%s%s was '%s', is '%s'", s->len ? "; " : "", facts[i].name,
+                                    was, facts[i].value);
+    }
+    machine_facts_free (facts);
+    return s->len ? g_strdup (s->str) : NULL;
+}
