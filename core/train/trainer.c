@@ -181,11 +181,12 @@ add_assigns (GPtrArray *outputs, const DlhUpdate *u, int phase)
 static DlhFunction *
 compile (DlhTrainer *t, Built *b, guint mask, GError **error)
 {
-    g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
+    g_autoptr (GPtrArray) outputs = NULL;
     DlhFunction *f = g_hash_table_lookup (b->functions, GUINT_TO_POINTER (mask));
 
     if (f)
         return f;
+    outputs = g_ptr_array_new ();
     for (guint i = 0; i < b->shown->len; i++)
         g_ptr_array_add (outputs, g_array_index (b->shown, DlhMetric, i).value);
     if (b->update) {
@@ -207,11 +208,12 @@ static DlhFunction *
 compile_after (DlhTrainer *t, Built *b, guint phase, GError **error)
 {
     const char *name = g_array_index (b->update->phases, DlhPhase, phase).name;
-    g_autoptr (GPtrArray) outputs = g_ptr_array_new ();
+    g_autoptr (GPtrArray) outputs = NULL;
     DlhFunction *f = g_hash_table_lookup (t->after, name);
 
     if (f)
         return f;
+    outputs = g_ptr_array_new ();
     add_assigns (outputs, b->update, (int)phase);
     f = dlh_graph_compile_full (b->graph, (DlhNode **)outputs->pdata, outputs->len,
                                 t->training.compile_flags, error);

@@ -5,6 +5,7 @@
 
 // clang-format off
 extern const Command
+    command_check,
     command_doctor,
     command_help,
     command_inspect_checkpoint,
@@ -22,6 +23,7 @@ const Command *const commands[] = {
     &command_list,
     &command_inspect,
     &command_new,
+    &command_check,
     &command_inspect_checkpoint,
     &command_doctor,
     &command_help,

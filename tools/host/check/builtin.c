@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* The components beside the plugin: written as a plugin would be, but linked into the program. */
+#include "problems.h"
+
+typedef struct {
+    char unused;
+} NoOptions;
+
+static DlhNode *
+dense_layers (DlhBuild *b, DlhNode *x, gint64 n_out)
+{
+    const DlhInit init = {DLH_INIT_GLOROT, 1, 0};
+    DlhNode *h = dlh_tanh (dlh_dense (b, "hidden", dlh_flatten (x, 1), 5, init, TRUE));
+
+    return dlh_dense (b, "output", h, n_out, init, TRUE);
+}
+
+static DlhNode *
+picture_layers (DlhBuild *b, DlhNode *x, gint64 n_out)
+{
+    const DlhConv conv = {{3, 3}, {1, 1}, {1, 1}, 1};
+    const DlhInit init = {DLH_INIT_HE, 1, 0};
+
+    return dense_layers (b, dlh_tanh (dlh_conv_layer (b, "conv", x, 2, 3, 3, conv, init, TRUE)),
+                         n_out);
+}
+
+// (T, B, K) for a class each step, (B, K) for one class.
+static DlhNode *
+recurrent_layers (DlhBuild *b, const DlhProblem *problem, DlhNode *x)
+{
+    const DlhInit init = {DLH_INIT_UNIFORM, -0.1, 0.1};
+    DlhNode *h, *last;
+
+    if (problem->vocabulary)
+        x = dlh_embedding (dlh_parameter (b->graph, b->store, "embedding",
+                                          dlh_shape (problem->vocabulary, 4), init),
+                           x);
+    h = dlh_lstm (b, "layer", dlh_transpose (x, (const guint[]){1, 0, 2}, 3), 5, NULL, NULL, &last,
+                  NULL);
+    return dlh_dense (b, "output", problem->vocabulary ? h : last, problem->n_classes, init, TRUE);
+}
+
+// No distribution and no layer: what an optimizer may not take for granted.
+static void
+bare (DlhBuild *b, DlhNode *x, DlhObjective *objective)
+{
+    DlhNode *flat = dlh_flatten (x, 1);
+    DlhNode *centre =
+        dlh_parameter (b->graph, b->store, "centre", dlh_shape (dlh_node_dim (flat, 1)),
+                       (DlhInit){DLH_INIT_CONSTANT, 0.1, 0});
+    DlhNode *scale = dlh_parameter (b->graph, b->store, "scale", dlh_shape (),
+                                    (DlhInit){DLH_INIT_CONSTANT, 1, 0});
+
+    objective->loss =
+        dlh_mean_all (dlh_square (dlh_sub (dlh_square (dlh_sub (flat, centre)), scale)));
+    objective->n_cases = (double)dlh_node_dim (flat, 0);
+}
+
+static gboolean
+probe_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
+             DlhObjective *objective, GError **error)
+{
+    (void)options;
+    if (problem->target_kind == DLH_TARGET_NONE)
+        bare (b, x, objective);
+    else if (problem->target_kind == DLH_TARGET_REAL) {
+        DlhNode *mean = dense_layers (b, x, problem->target_shape.dims[0]);
+        DlhNode *log_std =
+            dlh_parameter (b->graph, b->store, "log_std", dlh_shape (dlh_node_dim (mean, 1)),
+                           (DlhInit){DLH_INIT_ZEROS, 0, 0});
+
+        dlh_objective_predict (objective, dlh_gaussian (mean, log_std, 1), y);
+    } else if (problem->vocabulary || problem->input_shape.rank == 2) {
+        if (problem->vocabulary)
+            y = dlh_transpose (y, (const guint[]){1, 0}, 2);
+        dlh_objective_classify (objective, recurrent_layers (b, problem, x), y);
+    } else if (problem->input_shape.rank == 3)
+        dlh_objective_classify (objective, picture_layers (b, x, problem->n_classes), y);
+    else
+        dlh_objective_classify (objective, dense_layers (b, x, problem->n_classes), y);
+    return dlh_graph_check (b->graph, error);
+}
+
+static gboolean
+descent_build (DlhUpdate *u, gconstpointer options, GError **error)
+{
+    (void)options;
+    (void)error;
+    for (guint i = 0; i < dlh_update_n_params (u); i++) {
+        DlhNode *state = dlh_update_state (u, i, "velocity");
+        DlhNode *v = dlh_add (dlh_scale (state, 0.5), dlh_update_gradient (u, i));
+
+        dlh_update_assign (u, state, v);
+        dlh_update_move (u, i, dlh_neg (dlh_mul (v, dlh_update_rate (u, 0.05))));
+    }
+    return TRUE;
+}
+
+static const DlhSupervised probe_supervised = {sizeof (DlhSupervised), probe_build};
+static const DlhModel probe = {sizeof (DlhModel), &probe_supervised};
+static const DlhOptimizer descent = {sizeof (DlhOptimizer), descent_build};
+
+static const DlhManifest probe_manifest = {sizeof (DlhManifest),
+                                           sizeof (DlhOption),
+                                           0,
+                                           DLH_ABI_MAJOR,
+                                           DLH_ABI_MINOR,
+                                           DLH_MODEL,
+                                           sizeof (NoOptions),
+                                           0,
+                                           "probe",
+                                           "1.0",
+                                           "MIT",
+                                           "",
+                                           "Fits every problem of the check"};
+static const DlhManifest descent_manifest = {sizeof (DlhManifest),
+                                             sizeof (DlhOption),
+                                             0,
+                                             DLH_ABI_MAJOR,
+                                             DLH_ABI_MINOR,
+                                             DLH_OPTIMIZER,
+                                             sizeof (NoOptions),
+                                             0,
+                                             "descent",
+                                             "1.0",
+                                             "MIT",
+                                             "",
+                                             "Goes downhill"};
+static const DlhPlugin probe_plugin = {sizeof (DlhPlugin), &probe_manifest, &probe};
+static const DlhPlugin descent_plugin = {sizeof (DlhPlugin), &descent_manifest, &descent};
+
+static DlhComponent *
+component (const DlhPlugin *plugin)
+{
+    g_autoptr (GError) error = NULL;
+    DlhComponent *c = dlh_component_new_static (plugin, NULL, &error);
+
+    if (!c)
+        g_error ("%s", error->message);
+    return c;
+}
+
+DlhComponent *
+builtin_model (void)
+{
+    return component (&probe_plugin);
+}
+
+DlhComponent *
+builtin_optimizer (void)
+{
+    return component (&descent_plugin);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* Small problems of every kind, from made-up data, and components built into the program for the
+ * places beside the plugin that is checked. */
+#pragma once
+
+#include "check.h"
+
+typedef struct {
+    const char *name;
+    DlhShape input;
+    DlhTargetKind target;
+    gint64 n_classes, vocabulary;
+    gint64 n_targets; /* of DLH_TARGET_REAL */
+} Problem;
+
+extern const Problem problems[]; /* ends with name NULL */
+
+DlhProblem problem_describe (const Problem *p);
+/* (transfer full): @n examples, the same for the same @seed. @y is NULL without targets. */
+void problem_batch (const Problem *p, DlhDType dtype, gint64 n, guint64 seed, DlhTensor **x,
+                    DlhTensor **y);
+/* (transfer full): @n training examples, half as many for validation and for testing. */
+DlhData *problem_data (const Problem *p, DlhDType dtype, gint64 n);
+
+/* A model that fits every problem above: dense layers, a convolution, a recurrent layer. */
+DlhComponent *builtin_model (void);
+/* Descent with a velocity. */
+DlhComponent *builtin_optimizer (void);
