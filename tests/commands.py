@@ -5,6 +5,8 @@ messages, JSON that parses, files that other programs read.
 usage: commands.py DLHOST PLUGIN_DIRECTORY"""
 import json
 import os
+import pty
+import select
 import shutil
 import struct
 import subprocess
@@ -216,6 +218,110 @@ def _():
     first_run()
     assert '"plugin": "adam"' in \
         run("inspect-checkpoint first/checkpoint-20.safetensors --metadata")[0]
+
+
+def completed(line, **more):
+    """What bash would offer for the command line @line, through the script that is installed."""
+    text = ('source <("$PROGRAM" completion bash); COMP_LINE="$LINE"; '
+            'COMP_POINT=${#COMP_LINE}; _dlhost; printf "%s\\n" "${COMPREPLY[@]}"')
+    env = dict(os.environ, DLHOST_PLUGIN_PATH=PLUGINS, PROGRAM=PROGRAM, LINE=line,
+               PATH=f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}", **more)
+    done = subprocess.run(["bash", "--norc", "-c", text], cwd=folder, env=env, text=True,
+                          capture_output=True, check=True)
+    assert done.stderr == "", done.stderr
+    return [answer for answer in done.stdout.split("\n") if answer]
+
+
+@case("/commands/completion/commands-and-options")
+def _():
+    if not shutil.which("bash"):
+        return "bash is not installed"
+    assert completed("dlhost insp") == ["inspect ", "inspect-checkpoint "]
+    assert {f"{name} " for name in commands()} == set(completed("dlhost "))
+    assert completed("dlhost doctor --j") == ["--json "]
+    assert completed("dlhost doctor --json --j") == []
+    assert completed("dlhost --dty") == ["--dtype="]
+    # Bash itself cuts the word at =: only what follows is handed back.
+    assert completed("dlhost --dtype=") == ["f32 ", "f64 "]
+    assert completed("dlhost --dtype f6") == ["f64 "]
+    assert completed("dlhost help resu") == ["resume "]
+    assert completed("dlhost list opt") == ["optimizer "]
+    assert completed("dlhost list optimizer ") == []
+    assert completed("dlhost nonsense ") == []
+
+
+@case("/commands/completion/plugins-and-parameters")
+def _():
+    if not shutil.which("bash"):
+        return "bash is not installed"
+    found = {p["name"]: p["kind"] for p in json.loads(run("list --json")[0])["plugins"]}
+    assert completed("dlhost --model=") == sorted(n for n, k in found.items() if k == "model")
+    assert completed("dlhost inspect ") == sorted(f"{n} " for n in found)
+    kfac = [p["name"] for p in json.loads(run("inspect kfac --json")[0])["parameters"]]
+    assert completed("dlhost --optimizer=kfac,") == sorted(f"kfac,{name}=" for name in kfac)
+    assert completed("dlhost --optimizer=kfac.so --optimizer.dam") == ["--optimizer.damping="]
+    assert completed("dlhost --optimizer=aggmo,lr=0.1,betas=") == ["[0,0.9,0.99]"]
+    assert completed("dlhost --optimizer=aggmo,betas=[0,0.5],l") == ["[0,0.5],lr="]
+    assert "cosine" in completed("dlhost --task.schedule=")
+    assert completed("dlhost run --model=mlp,activation=ta") == ["tanh"]
+    # A plugin that is found through the line's own search path.
+    empty = os.path.join(folder, "empty")
+    os.makedirs(empty, exist_ok=True)
+    shutil.copy(os.path.join(PLUGINS, "sgd.so"), empty)
+    env = {"XDG_DATA_HOME": empty}
+    assert "sgd" in completed(f"dlhost --plugin-path={empty} --optimizer=sg", **env)
+
+
+@case("/commands/completion/files-and-runs")
+def _():
+    if not shutil.which("bash"):
+        return "bash is not installed"
+    first_run()
+    assert "first " in completed("dlhost repeat fi")
+    assert completed("dlhost inspect-checkpoint first/check") == \
+        ["first/checkpoint-20.safetensors "]
+    assert completed("dlhost --config=first/co") == ["first/config.json "]
+    assert "first/" in completed("dlhost --out=fir")
+
+
+@case("/commands/completion/typed-in-a-terminal")
+def _():
+    if not shutil.which("bash"):
+        return "bash is not installed"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.environ.update(DLHOST_PLUGIN_PATH=PLUGINS, TERM="dumb", PS1="$ ", HISTFILE="",
+                          PATH=f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}")
+        os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+    seen = ""
+    # What the keys write must come out as a whole word: = is where readline cuts.
+    for keys, wanted in [("source <(dlhost completion bash); echo re''ady\n", "ready"),
+                         ("dlhost --optimizer=aggmo,betas=\t", "betas=[0,0.9,0.99]"),
+                         (" --dtype=f6\t", "--dtype=f64 ")]:
+        os.write(terminal, keys.encode())
+        while wanted not in seen:
+            ready, _, _ = select.select([terminal], [], [], 30)
+            assert ready, f"'{wanted}' is not in: {seen}"
+            seen += os.read(terminal, 4096).decode(errors="replace")
+    os.write(terminal, b"\x15exit\n")
+    os.waitpid(pid, 0)
+    os.close(terminal)
+
+
+@case("/commands/man/lint-finds-nothing")
+def _():
+    out, _ = run("man", SOURCE_DATE_EPOCH="0")
+    assert ".TH DLHOST 1 1970-01-01" in out
+    for name in commands():
+        assert f".SS dlhost {name}".replace("-", "\\-") in out
+    if not shutil.which("mandoc"):
+        return "mandoc is not installed"
+    path = os.path.join(folder, "dlhost.1")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(out)
+    done = subprocess.run(["mandoc", "-T", "lint", path], text=True, capture_output=True, check=False)
+    assert done.stdout + done.stderr == "", done.stdout + done.stderr
 
 
 def main():

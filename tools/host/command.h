@@ -92,6 +92,9 @@ typedef struct {
 } ExitCode;
 extern const ExitCode exit_codes[]; /* ends with codes NULL */
 
+/* `dlhost complete WORD...`: what the last word could become, a line each. Returns: the exit code. */
+int complete_main (int argc, char *const *argv);
+
 /* Where plugins are searched for, in order. */
 typedef struct {
     char *dir;

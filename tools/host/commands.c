@@ -6,11 +6,13 @@
 // clang-format off
 extern const Command
     command_check,
+    command_completion,
     command_doctor,
     command_help,
     command_inspect_checkpoint,
     command_inspect,
     command_list,
+    command_man,
     command_new,
     command_repeat,
     command_resume,
@@ -26,7 +28,9 @@ const Command *const commands[] = {
     &command_check,
     &command_inspect_checkpoint,
     &command_doctor,
+    &command_completion,
     &command_help,
+    &command_man,
     NULL,
 };
 // clang-format on

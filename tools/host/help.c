@@ -43,15 +43,30 @@ append_row (GString *out, const char *left, const char *doc, guint width)
     text_wrap (out, doc, LEFT, LEFT, width);
 }
 
+// An option of the run that the command has for itself, of another meaning.
+static gboolean
+is_own (const Command *c, const char *name)
+{
+    for (const Flag *own = c ? c->flags : NULL; own && own->name; own++)
+        if (strcmp (own->name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 static void
-append_flags (GString *out, const char *title, const Flag *flags, guint width)
+append_flags (GString *out, const char *title, const Flag *flags, const Command *except,
+              guint width)
 {
     if (!flags || !flags->name)
         return;
     g_string_append_printf (out, "\n%s:\n", title);
     for (; flags->name; flags++) {
-        g_autofree char *left = g_strdup_printf ("--%s%s%s", flags->name, flags->value ? "=" : "",
-                                                 flags->value ? flags->value : "");
+        g_autofree char *left = NULL;
+
+        if (is_own (except, flags->name))
+            continue;
+        left = g_strdup_printf ("--%s%s%s", flags->name, flags->value ? "=" : "",
+                                flags->value ? flags->value : "");
 
         append_row (out, left, flags->doc, width);
     }
@@ -94,9 +109,9 @@ command_help (const Command *c, guint width)
         g_string_append_c (out, '\n');
         text_wrap (out, c->details, 0, 0, width);
     }
-    append_flags (out, "Options", c->flags, width);
-    append_flags (out, "Options of a run", c->of_run ? run_flags : NULL, width);
-    append_flags (out, "Options of every command", global_flags, width);
+    append_flags (out, "Options", c->flags, NULL, width);
+    append_flags (out, "Options of a run", c->of_run ? run_flags : NULL, c, width);
+    append_flags (out, "Options of every command", global_flags, NULL, width);
     append_examples (out, c);
     append_exit_codes (out, width);
     return g_string_free (out, FALSE);
@@ -141,8 +156,8 @@ help_text (const Command *command, guint width)
     for (CommandGroup group = GROUP_RUNS; group < GROUP_HIDDEN; group++)
         append_group (out, group, width);
     append_group (out, 0, width);
-    append_flags (out, "Options of a run", run_flags, width);
-    append_flags (out, "Options of every command", global_flags, width);
+    append_flags (out, "Options of a run", run_flags, NULL, width);
+    append_flags (out, "Options of every command", global_flags, NULL, width);
     append_exit_codes (out, width);
     return g_string_free (out, FALSE);
 }

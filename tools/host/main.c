@@ -2,6 +2,7 @@
 /* dlhost: the program. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "command.h"
 #include "execute.h"
 #include "text.h"
@@ -13,6 +14,9 @@ main (int argc, char **argv)
     g_autoptr (GError) error = NULL;
     int code;
 
+    // What it completes would be refused by the parser, being unfinished.
+    if (argc > 1 && strcmp (argv[1], "complete") == 0)
+        return complete_main (argc - 2, argv + 2);
     if (!command_line_parse (&inv, argc, argv, &error))
         return fail (error);
     if (inv.version)
