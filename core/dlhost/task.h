@@ -32,6 +32,10 @@ DLH_EXPORT void dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double
 DLH_EXPORT void dlh_run_message (DlhRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3);
 /** dlh_run_checkpoint: writes checkpoint-<step>.safetensors. */
 DLH_EXPORT gboolean dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error);
+/** dlh_run_checkpoint_best: writes checkpoint-best.safetensors, which is never removed. */
+DLH_EXPORT gboolean dlh_run_checkpoint_best (DlhRun *run, gint64 step, GError **error);
+/** dlh_run_keep_checkpoints: from now on the newest @n are kept (0: all, as without this call). */
+DLH_EXPORT void dlh_run_keep_checkpoints (DlhRun *run, guint n);
 /** dlh_run_should_stop: whether the user asked to stop after this step. */
 DLH_EXPORT gboolean dlh_run_should_stop (DlhRun *run);
 
@@ -45,6 +49,9 @@ typedef struct {
     void (*message) (gpointer host, const char *text);
     gboolean (*checkpoint) (gpointer host, gint64 step, GError **error);
     gboolean (*should_stop) (gpointer host);
+    /* What follows may be NULL or lie beyond @size: then the calls above do nothing. */
+    void (*keep_checkpoints) (gpointer host, guint n);
+    gboolean (*checkpoint_best) (gpointer host, gint64 step, GError **error);
 } DlhHost;
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */

@@ -121,6 +121,20 @@ dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error)
 }
 
 gboolean
+dlh_run_checkpoint_best (DlhRun *run, gint64 step, GError **error)
+{
+    return !run->functions.checkpoint_best ||
+           run->functions.checkpoint_best (run->host, step, error);
+}
+
+void
+dlh_run_keep_checkpoints (DlhRun *run, guint n)
+{
+    if (run->functions.keep_checkpoints)
+        run->functions.keep_checkpoints (run->host, n);
+}
+
+gboolean
 dlh_run_should_stop (DlhRun *run)
 {
     return run->functions.should_stop (run->host);

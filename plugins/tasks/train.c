@@ -11,11 +11,21 @@
 #define SECONDS_BETWEEN_CHECKPOINTS 10
 
 typedef struct {
-    gint64 epochs, steps, batch, log, evaluate, checkpoint, patience;
-    const char *schedule, *monitor;
+    gint64 epochs, steps, batch, log, evaluate, checkpoint, patience, keep;
+    const char *schedule, *monitor, *best;
     double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled;
     DlhDoubles milestones;
 } TrainOptions;
+
+/* A metric whose best value is remembered. */
+typedef struct {
+    const char *name; /* NULL: none */
+    gboolean more;    /* whether more is better */
+    gboolean known;   /* whether an evaluation has given it */
+    double latest;
+    DlhVariable *value; /* the best so far */
+    DlhVariable *since; /* evaluations since then, -1: no value yet */
+} Watched;
 
 typedef struct {
     DlhRun *run;
@@ -28,11 +38,10 @@ typedef struct {
     DlhTensor *x[2], *y[2]; /* full batch; the epoch's last, smaller one */
     double sums[MAX_VALUES];
     double n_summed;
-    gint64 saved_at; /* monotonic microseconds */
-    double seen; /* examples in this process */
-    DlhVariable *best, *since_best;
-    double latest; /* the monitored value of the last evaluation */
-    gboolean has_latest;
+    gint64 saved_at;          /* monotonic microseconds */
+    double seen;              /* examples in this process */
+    DlhVariable *accumulated; /* sums and n_summed, as they are at a checkpoint */
+    Watched monitor, best;
 } Train;
 
 static void
@@ -104,6 +113,77 @@ next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
     return TRUE;
 }
 
+/* Watching a metric: for early stopping, and for the best checkpoint. */
+
+static void
+watch (Watched *w, const char *name, double value)
+{
+    if (w->name && strcmp (name, w->name) == 0) {
+        w->latest = value;
+        w->known = TRUE;
+    }
+}
+
+static double *
+scalar_of (DlhVariable *v)
+{
+    return dlh_tensor_get_data (dlh_variable_tensor (v));
+}
+
+// Whether the last evaluation is the best so far, which is then remembered.
+static gboolean
+improves (Watched *w)
+{
+    double *best = scalar_of (w->value), *since = scalar_of (w->since);
+
+    if (*since < 0 || (w->more ? w->latest > *best : w->latest < *best)) {
+        *best = w->latest;
+        *since = 0;
+        return TRUE;
+    }
+    *since += 1;
+    return FALSE;
+}
+
+// @text: "valid/loss", "max:test/score"; @prefix: of the variables' names.
+static gboolean
+prepare_watched (Train *t, Watched *w, const char *option, const char *text, const char *prefix,
+                 GError **error)
+{
+    DlhStore *store = dlh_run_store (t->run);
+    g_autofree char *value = g_strdup_printf ("train/%s", prefix);
+    g_autofree char *since = g_strdup_printf ("train/since_%s", prefix);
+
+    w->more = g_str_has_prefix (text, "max:") ||
+              (g_str_has_suffix (text, "accuracy") && !g_str_has_prefix (text, "min:"));
+    w->name = g_str_has_prefix (text, "max:") || g_str_has_prefix (text, "min:") ? text + 4 : text;
+    if (g_str_has_prefix (w->name, "valid/") && !dlh_data_has_split (t->data, DLH_SPLIT_VALID)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "train: '%s' watches %s, but the data set has no validation split: give the "
+                     "data set one, or watch test/loss",
+                     option, w->name);
+        return FALSE;
+    }
+    w->value = dlh_store_variable (store, value, DLH_F64, dlh_shape (),
+                                   (DlhInit){.kind = DLH_INIT_ZEROS}, error);
+    if (w->value)
+        w->since = dlh_store_variable (store, since, DLH_F64, dlh_shape (),
+                                       (DlhInit){DLH_INIT_CONSTANT, -1, 0}, error);
+    return w->since != NULL;
+}
+
+static gboolean
+check_known (const Watched *w, GError **error)
+{
+    if (!w->name || w->known)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "train: no metric '%s' to watch: give one that the evaluation prints, such as "
+                 "valid/loss",
+                 w->name);
+    return FALSE;
+}
+
 /* What is reported. */
 
 static gboolean
@@ -117,10 +197,8 @@ report (Train *t, const char *event, const char *prefix, gint64 step, GError **e
         g_ptr_array_add (names,
                          g_strdup_printf ("%s/%s", prefix, dlh_trainer_value_name (t->trainer, i)));
         values[i] = t->sums[i] / t->n_summed;
-        if (strcmp (names->pdata[i], t->opt->monitor) == 0) {
-            t->latest = values[i];
-            t->has_latest = TRUE;
-        }
+        watch (&t->monitor, names->pdata[i], values[i]);
+        watch (&t->best, names->pdata[i], values[i]);
     }
     memset (t->sums, 0, sizeof t->sums);
     t->n_summed = 0;
@@ -167,63 +245,54 @@ evaluate (Train *t, const char *event, gint64 step, GError **error)
            dlh_run_log (t->run, event, step, NULL, NULL, 0, error);
 }
 
-/* Early stopping. */
-
-static double *
-scalar_of (DlhVariable *v)
-{
-    return dlh_tensor_get_data (dlh_variable_tensor (v));
-}
+/* The loop. */
 
 static gboolean
 is_stale (Train *t)
 {
-    gboolean more = g_str_has_suffix (t->opt->monitor, "accuracy");
-    double *best, *since;
-
-    if (!t->opt->patience || !t->has_latest)
-        return FALSE;
-    best = scalar_of (t->best);
-    since = scalar_of (t->since_best);
-    // 0 evaluations so far are marked by since = -1.
-    if (*since < 0 || (more ? t->latest > *best : t->latest < *best)) {
-        *best = t->latest;
-        *since = 0;
-        return FALSE;
-    }
-    *since += 1;
-    return *since >= (double)t->opt->patience;
+    return t->monitor.name && *scalar_of (t->monitor.since) >= (double)t->opt->patience;
 }
 
-static gboolean
-prepare_patience (Train *t, GError **error)
+static void
+keep_sums (Train *t)
 {
-    DlhStore *store = dlh_run_store (t->run);
+    double *kept = scalar_of (t->accumulated);
 
-    if (!t->opt->patience)
-        return TRUE;
-    if (g_str_has_prefix (t->opt->monitor, "valid/") &&
-        !dlh_data_has_split (t->data, DLH_SPLIT_VALID)) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "train: 'patience' watches %s, but the data set has no validation split: give "
-                     "the data set one, or monitor=test/loss",
-                     t->opt->monitor);
-        return FALSE;
-    }
-    t->best = dlh_store_variable (store, "train/best", DLH_F64, dlh_shape (),
-                                  (DlhInit){.kind = DLH_INIT_ZEROS}, error);
-    if (t->best)
-        t->since_best = dlh_store_variable (store, "train/since_best", DLH_F64, dlh_shape (),
-                                            (DlhInit){DLH_INIT_CONSTANT, -1, 0}, error);
-    return t->since_best != NULL;
+    memcpy (kept, t->sums, sizeof t->sums);
+    kept[MAX_VALUES] = t->n_summed;
 }
 
-/* The loop. */
+static void
+take_sums (Train *t)
+{
+    const double *kept = scalar_of (t->accumulated);
+
+    memcpy (t->sums, kept, sizeof t->sums);
+    t->n_summed = kept[MAX_VALUES];
+}
 
 static gboolean
 save (Train *t, gint64 step, GError **error)
 {
+    keep_sums (t);
     return dlh_run_checkpoint (t->run, step, error);
+}
+
+// What has been summed since the last report waits until after the evaluation.
+static gboolean
+evaluate_between (Train *t, gint64 step, gboolean *stop, GError **error)
+{
+    keep_sums (t);
+    memset (t->sums, 0, sizeof t->sums);
+    t->n_summed = 0;
+    if (!evaluate (t, "eval", step, error) || !check_known (&t->monitor, error) ||
+        !check_known (&t->best, error))
+        return FALSE;
+    take_sums (t);
+    if (t->monitor.name)
+        improves (&t->monitor);
+    *stop = is_stale (t);
+    return !t->best.name || !improves (&t->best) || dlh_run_checkpoint_best (t->run, step, error);
 }
 
 // Without a period: after an epoch, unless the last one is only seconds old.
@@ -234,7 +303,8 @@ checkpoint_is_due (Train *t, gint64 step)
 
     if (t->opt->checkpoint)
         return step % t->opt->checkpoint == 0;
-    if (step % t->steps_per_epoch || now - t->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
+    if (step % t->steps_per_epoch ||
+        now - t->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
         return FALSE;
     t->saved_at = now;
     return TRUE;
@@ -248,44 +318,40 @@ after_step (Train *t, gint64 step, gboolean *stop, GError **error)
 
     if ((step % opt->log == 0 || step == t->total) && !report (t, "step", "train", step, error))
         return FALSE;
-    if (step % every == 0 && step < t->total) {
-        // What has been summed since the last report waits until after the evaluation.
-        double sums[MAX_VALUES], n = t->n_summed;
-
-        memcpy (sums, t->sums, sizeof sums);
-        memset (t->sums, 0, sizeof t->sums);
-        t->n_summed = 0;
-        if (!evaluate (t, "eval", step, error))
-            return FALSE;
-        memcpy (t->sums, sums, sizeof sums);
-        t->n_summed = n;
-        if (t->opt->patience && !t->has_latest) {
-            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                         "train: no metric '%s' to monitor: give one that the evaluation prints, such "
-                         "as valid/loss",
-                         t->opt->monitor);
-            return FALSE;
-        }
-        *stop = is_stale (t);
-    }
+    if (step % every == 0 && step < t->total && !evaluate_between (t, step, stop, error))
+        return FALSE;
     if (step < t->total && !*stop && checkpoint_is_due (t, step))
         return save (t, step, error);
     return TRUE;
 }
 
+// The best checkpoint may be the last; that it is must be known to a run that is prolonged.
+static gboolean
+evaluate_last (Train *t, gint64 step, GError **error)
+{
+    memset (t->sums, 0, sizeof t->sums);
+    t->n_summed = 0;
+    if (!evaluate (t, "final", step, error) || !check_known (&t->best, error))
+        return FALSE;
+    return !t->best.name || !improves (&t->best) ||
+           (dlh_run_checkpoint_best (t->run, step, error) && save (t, step, error));
+}
+
 static gboolean
 train_loop (Train *t, GError **error)
 {
-    gboolean stop = FALSE;
+    // A run that was stopped early and is killed before its last evaluation has only that to do.
+    gboolean stop = is_stale (t);
     gint64 step = dlh_trainer_steps (t->trainer);
 
+    take_sums (t);
     t->saved_at = g_get_monotonic_time ();
     if (step >= t->total) {
         dlh_run_message (t->run,
                          "nothing left to train: step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
                          " is done; give more --steps or --epochs",
                          step, t->total);
-        return evaluate (t, "final", step, error);
+        return evaluate_last (t, step, error);
     }
     while (step < t->total && !stop) {
         DlhTensor *x, *y;
@@ -314,12 +380,21 @@ train_loop (Train *t, GError **error)
         dlh_run_message (t->run,
                          "early stop at step %" G_GINT64_FORMAT
                          ": %s has not improved for %" G_GINT64_FORMAT " evaluations",
-                         step, t->opt->monitor, t->opt->patience);
-    if (!save (t, step, error))
-        return FALSE;
-    memset (t->sums, 0, sizeof t->sums);
-    t->n_summed = 0;
-    return evaluate (t, "final", step, error);
+                         step, t->monitor.name, t->opt->patience);
+    return save (t, step, error) && evaluate_last (t, step, error);
+}
+
+static gboolean
+prepare_state (Train *t, GError **error)
+{
+    dlh_run_keep_checkpoints (t->run, (guint)t->opt->keep);
+    t->accumulated =
+        dlh_store_variable (dlh_run_store (t->run), "train/sums", DLH_F64,
+                            dlh_shape (MAX_VALUES + 1), (DlhInit){.kind = DLH_INIT_ZEROS}, error);
+    return t->accumulated &&
+           (!t->opt->patience ||
+            prepare_watched (t, &t->monitor, "patience", t->opt->monitor, "best", error)) &&
+           (!*t->opt->best || prepare_watched (t, &t->best, "best", t->opt->best, "kept", error));
 }
 
 static DlhScheduleKind
@@ -372,7 +447,7 @@ prepare (Train *t, GError **error)
     problem = dlh_problem_of (t->data);
     t->trainer =
         dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
-    return t->trainer && prepare_patience (t, error);
+    return t->trainer && prepare_state (t, error);
 }
 
 static gboolean
@@ -398,7 +473,8 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (TrainOptions, evaluate, 0, 0, 1000000000,
                  "Steps between evaluations; 0: after each epoch", .unit = "steps"),
         DLH_INT (TrainOptions, checkpoint, 0, 0, 1000000000,
-                 "Steps between checkpoints; 0: after an epoch, at most every 10 s", .unit = "steps"),
+                 "Steps between checkpoints; 0: after an epoch, at most every 10 s",
+                 .unit = "steps"),
         DLH_CHOICE (TrainOptions, schedule, "cosine",
                     "constant|step|exponential|cosine|inverse-time",
                     "How the step size changes over training"),
@@ -422,5 +498,9 @@ DLH_PLUGIN_DEFINE (
                     "Decoupled weight decay: parameters shrink by this times the schedule"),
         DLH_INT (TrainOptions, patience, 0, 0, 1000000,
                  "Early stopping: evaluations without improvement; 0: off"),
-        DLH_STRING (TrainOptions, monitor, "valid/loss", "Metric that early stopping watches")),
+        DLH_STRING (TrainOptions, monitor, "valid/loss", "Metric that early stopping watches"),
+        DLH_INT (TrainOptions, keep, 2, 0, 1000000,
+                 "Checkpoints that are kept, the newest; 0: all"),
+        DLH_STRING (TrainOptions, best, "",
+                    "Metric whose best checkpoint is kept, such as valid/loss or max:test/score")),
     .name = "train", .version = "1.0", .summary = "Fits a supervised model by an optimizer");

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "checkpoints.h"
 #include "command.h"
 #include "compare.h"
 #include "execute.h"
-#include "runlog.h"
 #include "setup.h"
 
 static const Flag repeat_flags[] = {
@@ -82,8 +82,8 @@ static int
 compare_runs (const char *run, const char *again, GError **error)
 {
     gint64 step, step_again;
-    g_autofree char *a = run_log_latest (run, &step, error);
-    g_autofree char *b = a ? run_log_latest (again, &step_again, error) : NULL;
+    g_autofree char *a = checkpoint_latest (run, &step, error);
+    g_autofree char *b = a ? checkpoint_latest (again, &step_again, error) : NULL;
     gboolean same;
 
     if (!b)
@@ -112,7 +112,7 @@ repeat_run (Invocation *inv, GError **error)
     int code;
 
     // Nothing is begun that could not be compared.
-    if (!(latest = run_log_latest (run, &step, error)) || !invocation_complete (inv, file, error))
+    if (!(latest = checkpoint_latest (run, &step, error)) || !invocation_complete (inv, file, error))
         return -1;
     inv->config.out = out ? g_strdup (out) : new_folder (run);
     inv->config.quiet = invocation_flag (inv, "quiet") != NULL;

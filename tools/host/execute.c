@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "checkpoints.h"
 #include "execute.h"
 #include "progress.h"
 #include "runlog.h"
@@ -16,7 +17,8 @@ typedef struct {
     RunLog log;
     Progress progress;
     char *config_json;
-    char *final; /* the last summary */
+    GHashTable *origin; /* what goes into a checkpoint beside the variables */
+    guint keep;         /* checkpoints; 0: all */
 } Session;
 
 static void
@@ -28,7 +30,7 @@ session_clear (Session *s)
     run_log_clear (&s->log);
     progress_clear (&s->progress);
     g_free (s->config_json);
-    g_free (s->final);
+    g_clear_pointer (&s->origin, g_hash_table_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Session, session_clear)
@@ -92,12 +94,28 @@ host_message (gpointer host, const char *text)
     progress_line (&((Session *)host)->progress, text);
 }
 
+// The records that led to a checkpoint are on disk before it is.
 static gboolean
 host_checkpoint (gpointer host, gint64 step, GError **error)
 {
     Session *s = host;
 
-    return run_log_checkpoint (&s->log, s->store, step, s->config_json, error);
+    return run_log_sync (&s->log, error) &&
+           checkpoint_write (s->log.dir, s->store, step, s->keep, s->origin, error);
+}
+
+static gboolean
+host_checkpoint_best (gpointer host, gint64 step, GError **error)
+{
+    Session *s = host;
+
+    return checkpoint_write_best (s->log.dir, s->store, step, s->origin, error);
+}
+
+static void
+host_keep_checkpoints (gpointer host, guint n)
+{
+    ((Session *)host)->keep = n;
 }
 
 static gboolean
@@ -115,6 +133,8 @@ static const DlhHost host_functions = {
     .message = host_message,
     .checkpoint = host_checkpoint,
     .should_stop = host_should_stop,
+    .keep_checkpoints = host_keep_checkpoints,
+    .checkpoint_best = host_checkpoint_best,
 };
 
 /* From configuration to a run. */
@@ -129,17 +149,22 @@ folder_hint (Session *s)
 }
 
 static gboolean
-open_folder (Session *s, const Config *config, const char *resume, GError **error)
+go_on (Session *s, const char *dir, GError **error)
 {
-    g_autofree char *hint = folder_hint (s);
-    g_autofree char *latest = NULL;
+    g_autoptr (GPtrArray) notes = g_ptr_array_new_with_free_func (g_free);
+    g_autoptr (GHashTable) metadata = NULL;
+    g_autofree char *difference = NULL;
     gint64 step;
 
-    if (!resume)
-        return run_log_create (&s->log, config->out, hint, s->config_json, error);
-    latest = run_log_latest (resume, &step, error);
-    return latest && dlh_store_load (s->store, latest, NULL, error) &&
-           run_log_reopen (&s->log, resume, step, s->config_json, error);
+    if (!run_log_lock (&s->log, dir, error) ||
+        !checkpoint_load_latest (dir, s->store, &step, &metadata, notes, error))
+        return FALSE;
+    checkpoint_remove_leftovers (dir);
+    for (guint i = 0; i < notes->len; i++)
+        progress_line (&s->progress, notes->pdata[i]);
+    if ((difference = checkpoint_plugins_difference (s->origin, metadata)))
+        fprintf (stderr, "dlhost: note: %s\n", difference);
+    return run_log_reopen (&s->log, step, s->config_json, error);
 }
 
 // Bytes depend on the machine: a folder says where it was begun.
@@ -159,16 +184,22 @@ note_machine (Session *s, const char *resume, GError **error)
 static gboolean
 start (Session *s, const Config *config, DlhRegistry *registry, const char *resume, GError **error)
 {
+    g_autofree char *hint = NULL;
+
     if (!setup_components (config, registry, s->components, error))
         return FALSE;
     dlh_set_threads ((guint)config->threads);
     s->dtype = config->dtype;
     s->store = dlh_store_new (config->seed, config->dtype);
     s->config_json = config_to_json (config, s->components);
-    if (!resume && config->checkpoint &&
-        !dlh_store_load (s->store, config->checkpoint, NULL, error))
-        return FALSE;
-    return open_folder (s, config, resume, error) && note_machine (s, resume, error);
+    s->origin = checkpoint_origin (s->components);
+    g_hash_table_insert (s->origin, "config", g_strdup (s->config_json));
+    if (resume)
+        return go_on (s, resume, error) && note_machine (s, resume, error);
+    hint = folder_hint (s);
+    return (!config->checkpoint || dlh_store_load (s->store, config->checkpoint, NULL, error)) &&
+           run_log_create (&s->log, config->out, hint, s->config_json, error) &&
+           note_machine (s, NULL, error);
 }
 
 int

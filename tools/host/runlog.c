@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 #include <json-glib/json-glib.h>
 #include <glib/gstdio.h>
 #include "runlog.h"
@@ -41,6 +44,30 @@ open_metrics (RunLog *log, const char *mode, GError **error)
     return log->metrics ? TRUE : io_error ("cannot open for writing", path, error);
 }
 
+// Held until the process ends, however it ends. A file system without locks does without.
+static gboolean
+lock_folder (RunLog *log, GError **error)
+{
+    log->lock = open (log->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (log->lock < 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA, "%s: cannot open the run folder: %s",
+                     log->dir, g_strerror (errno));
+        return FALSE;
+    }
+    if (flock (log->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "%s: another dlhost is running in this folder: wait for it, or stop it", log->dir);
+    return FALSE;
+}
+
+gboolean
+run_log_lock (RunLog *log, const char *dir, GError **error)
+{
+    log->dir = g_strdup (dir);
+    return lock_folder (log, error);
+}
+
 gboolean
 run_log_create (RunLog *log, const char *dir, const char *hint, const char *config_json,
                 GError **error)
@@ -58,7 +85,8 @@ run_log_create (RunLog *log, const char *dir, const char *hint, const char *conf
     }
     if (g_mkdir_with_parents (log->dir, 0777) != 0)
         return io_error ("cannot make the run folder", log->dir, error);
-    return dlh_file_write (config, config_json, strlen (config_json), error) &&
+    return lock_folder (log, error) &&
+           dlh_file_write (config, config_json, strlen (config_json), error) &&
            open_metrics (log, "we", error);
 }
 
@@ -76,15 +104,14 @@ record_number (const char *line, const char *key, double *value)
 }
 
 gboolean
-run_log_reopen (RunLog *log, const char *dir, gint64 step, const char *config_json, GError **error)
+run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **error)
 {
-    g_autofree char *config = g_build_filename (dir, "config.json", NULL);
-    g_autofree char *path = g_build_filename (dir, "metrics.jsonl", NULL);
+    g_autofree char *config = g_build_filename (log->dir, "config.json", NULL);
+    g_autofree char *path = g_build_filename (log->dir, "metrics.jsonl", NULL);
     g_autoptr (GString) kept = g_string_new (NULL);
     g_autofree char *text = NULL;
     g_auto (GStrv) lines = NULL;
 
-    log->dir = g_strdup (dir);
     // The run's length may have changed.
     if (!dlh_file_write (config, config_json, strlen (config_json), error))
         return FALSE;
@@ -97,7 +124,7 @@ run_log_reopen (RunLog *log, const char *dir, gint64 step, const char *config_js
 
             // A line cut off by a kill does not end in a brace.
             if (!g_str_has_suffix (lines[i], "}") || !record_number (lines[i], "step", &at) ||
-                at > (double)step)
+                at > (double)step || g_str_has_prefix (lines[i], "{\"event\":\"final\""))
                 continue;
             if (record_number (lines[i], "wall", &wall))
                 log->before = MAX (log->before, wall);
@@ -114,6 +141,8 @@ run_log_clear (RunLog *log)
 {
     if (log->metrics)
         fclose (log->metrics);
+    if (log->dir && log->lock >= 0)
+        close (log->lock);
     g_free (log->dir);
 }
 
@@ -153,42 +182,10 @@ run_log_write (RunLog *log, const char *event, gint64 step, const char *const *n
 }
 
 gboolean
-run_log_checkpoint (RunLog *log, DlhStore *store, gint64 step, const char *config_json,
-                    GError **error)
+run_log_sync (RunLog *log, GError **error)
 {
-    g_autofree char *name = g_strdup_printf ("checkpoint-%" G_GINT64_FORMAT ".safetensors", step);
-    g_autofree char *path = g_build_filename (log->dir, name, NULL);
-    g_autoptr (GHashTable) metadata = g_hash_table_new (g_str_hash, g_str_equal);
-
-    g_hash_table_insert (metadata, "dlhost", DLH_VERSION);
-    g_hash_table_insert (metadata, "config", (gpointer)config_json);
-    return dlh_store_save (store, path, metadata, error);
-}
-
-char *
-run_log_latest (const char *dir, gint64 *step, GError **error)
-{
-    g_autoptr (GDir) entries = g_dir_open (dir, 0, NULL);
-    const char *entry;
-    char *best = NULL;
-
-    *step = -1;
-    while (entries && (entry = g_dir_read_name (entries))) {
-        char *end;
-        gint64 n;
-
-        if (!g_str_has_prefix (entry, "checkpoint-"))
-            continue;
-        n = g_ascii_strtoll (entry + strlen ("checkpoint-"), &end, 10);
-        if (strcmp (end, ".safetensors") != 0 || n <= *step)
-            continue;
-        *step = n;
-        g_free (best);
-        best = g_build_filename (dir, entry, NULL);
-    }
-    if (!best)
-        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                     "%s: no checkpoint-<step>.safetensors in this folder: nothing to resume from",
-                     dir);
-    return best;
+    // Some files cannot be synced, and say so with EINVAL.
+    if (fdatasync (fileno (log->metrics)) == 0 || errno == EINVAL)
+        return TRUE;
+    return io_error ("cannot write metrics.jsonl", log->dir, error);
 }

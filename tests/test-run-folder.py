@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""What a run leaves in its folder: checkpoints by number and best metric, records that a kill does
+not change, what is made of damaged and foreign files. Usage: test-run-folder.py DLHOST"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+DLHOST = os.path.abspath(sys.argv[1])
+DIR = pathlib.Path(tempfile.mkdtemp())
+SMALL = ("--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300,valid=50 --batch=32 --threads=1 "
+         "--optimizer=adam").split()
+LIMIT = 60
+
+
+def dlhost(*args, code=0):
+    done = subprocess.run([DLHOST, *args], cwd=DIR, timeout=LIMIT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    assert done.returncode == code, done
+    return done.stdout + done.stderr
+
+
+def train(out, *args, code=0):
+    return dlhost(*SMALL, f"--out={out}", *args, code=code)
+
+
+def names(out, pattern="checkpoint-*"):
+    return sorted(path.name for path in (DIR / out).glob(pattern))
+
+
+def step_name(step):
+    return f"checkpoint-{step}.safetensors"
+
+
+def bytes_of(out, name):
+    return (DIR / out / name).read_bytes()
+
+
+def records(out):
+    """The records without their times."""
+    lines = [json.loads(line) for line in open(DIR / out / "metrics.jsonl")]
+    assert all(a["wall"] <= b["wall"] for a, b in zip(lines, lines[1:]))
+    for line in lines:
+        del line["wall"]
+    return lines
+
+
+def read_safetensors(data):
+    """(header, metadata, bytes after the header)"""
+    n, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + n])
+    return header, header.pop("__metadata__"), data[8 + n:]
+
+
+def write_safetensors(path, header, metadata, rest):
+    text = json.dumps({"__metadata__": metadata, **header}).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + rest)
+
+
+# Kills.
+
+LONG = "--steps=3000 --task.log=3 --task.evaluate=90 --task.checkpoint=110 --task.best=valid/loss --quiet".split()
+
+
+def kills_change_nothing():
+    train("whole", *LONG)
+    kills = 0
+    # Records until the kill: in the middle of checkpoints' distances, at evaluations, at the start.
+    for i, at in enumerate((1, 60, 150, 151, 152, 300, 500, 700, 900)):
+        begun = names("cut") != []
+        if not begun:
+            shutil.rmtree(DIR / "cut", ignore_errors=True)
+        args = ["resume", "cut", "--quiet"] if begun else [*SMALL, "--out=cut", *LONG]
+        process = subprocess.Popen([DLHOST, *args], cwd=DIR)
+        metrics = DIR / "cut" / "metrics.jsonl"
+        end = time.monotonic() + LIMIT
+        while process.poll() is None and time.monotonic() < end:
+            if metrics.exists() and metrics.read_bytes().count(b"\n") >= at:
+                break
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills >= 5, kills
+    dlhost("resume", "cut", "--quiet")
+    assert records("cut") == records("whole")
+    for name in ("config.json", "checkpoint-best.safetensors", step_name(3000)):
+        assert bytes_of("cut", name) == bytes_of("whole", name), name
+    assert names("cut") == names("whole")
+    assert not [n for n in os.listdir(DIR / "cut") if n.startswith(".")]
+
+
+def early_stop_is_final():
+    text = train("early", "--optimizer.lr=0", "--epochs=50", "--task.patience=2")
+    assert "early stop at step 30" in text, text
+    before, lines = bytes_of("early", step_name(30)), records("early")
+    # As if it had been killed before its last evaluation, then finished.
+    for _ in range(2):
+        assert "early stop at step 30" in dlhost("resume", "early")
+        assert bytes_of("early", step_name(30)) == before and records("early") == lines
+    assert names("early") == [step_name(30)]
+
+
+# What is kept.
+
+MANY = "--steps=60 --task.checkpoint=10".split()
+
+
+def newest_are_kept():
+    train("newest", *MANY)
+    assert names("newest") == [step_name(50), step_name(60)]
+    train("one", *MANY, "--task.keep=1")
+    assert names("one") == [step_name(60)]
+    train("all", *MANY, "--task.keep=0")
+    assert len(names("all")) == 6
+    assert bytes_of("all", step_name(60)) != bytes_of("one", step_name(60))  # the configuration is inside
+    assert read_safetensors(bytes_of("all", step_name(60)))[2] == read_safetensors(bytes_of("one", step_name(60)))[2]
+
+
+def foreign_files_stay():
+    folder = DIR / "foreign"
+    folder.mkdir()
+    foreign = ["checkpoint-007.safetensors", "checkpoint-+5.safetensors", "checkpoint-5.safetensors.bak",
+               "checkpoint-5x.safetensors", "checkpoint-.safetensors", "checkpoint--5.safetensors",
+               "checkpoint-99999999999999999999.safetensors", "best-5.safetensors"]
+    for name in foreign:
+        (folder / name).write_text("mine")
+    os.symlink("checkpoint-007.safetensors", folder / step_name(4))
+    (folder / step_name(3)).mkdir()
+    train("foreign", *MANY)
+    assert all((folder / name).read_text() == "mine" for name in foreign)
+    assert (folder / step_name(4)).is_symlink() and (folder / step_name(3)).is_dir()
+    assert set(names("foreign")) - set(foreign) == {step_name(n) for n in (3, 4, 50, 60)}
+
+
+def best_is_kept():
+    for metric, choose, lr in (("valid/loss", min, "1e-1"), ("max:test/loss", max, "1e-2")):
+        out = f"best-{choose.__name__}"
+        train(out, "--steps=400", "--task.evaluate=20", "--task.checkpoint=20", "--task.keep=0",
+              f"--task.best={metric}", f"--optimizer.lr={lr}")
+        name = metric.removeprefix("max:")
+        values = [(line[name], line["step"]) for line in records(out) if name in line and line["event"] != "step"]
+        best = choose(value for value, step in values)
+        step = next(step for value, step in values if value == best)
+        header, metadata, data = read_safetensors(bytes_of(out, "checkpoint-best.safetensors"))
+        assert metadata["step"] == str(step) != "400", (metadata["step"], values)
+        assert data == read_safetensors(bytes_of(out, step_name(step)))[2]
+
+
+def best_must_exist():
+    text = train("no-metric", "--steps=40", "--task.best=valid/los", code=2)
+    assert "no metric 'valid/los' to watch" in text, text
+
+
+# Damage.
+
+
+def damaged_newest_is_passed_over():
+    train("sound", *MANY)
+    for damage in ("truncated", "flipped", "empty"):
+        train(damage, *MANY)
+        path = DIR / damage / step_name(60)
+        data = bytearray(path.read_bytes())
+        if damage == "flipped":
+            data[-9] ^= 4
+        path.write_bytes({"truncated": data[:-20], "flipped": data, "empty": b""}[damage])
+        text = dlhost("resume", damage)
+        assert f"note: {damage}/checkpoint-60.safetensors: " in text, text
+        assert "going on from the checkpoint before it" in text, text
+        assert bytes_of(damage, step_name(60)) == bytes_of("sound", step_name(60))
+        assert records(damage) == records("sound")
+
+
+def all_damaged_is_an_error():
+    train("ruined", *MANY)
+    for name in names("ruined"):
+        (DIR / "ruined" / name).write_text("")
+    text = dlhost("resume", "ruined", code=4)
+    assert "ruined/checkpoint-50.safetensors" in text and text.count("\n") == 1, text
+
+
+def leftovers_are_removed():
+    train("leftover", "--steps=20")
+    left = [".checkpoint-30.safetensors.0123abcd", ".checkpoint-best.safetensors.0123abcd", ".metrics.jsonl.ffffffff"]
+    other = [".hidden", ".checkpoint-30.safetensors.mine", "notes.txt"]
+    for name in left + other:
+        (DIR / "leftover" / name).write_text("x")
+    dlhost("resume", "leftover")
+    assert not any((DIR / "leftover" / name).exists() for name in left)
+    assert all((DIR / "leftover" / name).exists() for name in other)
+
+
+def one_process_a_folder():
+    process = subprocess.Popen([DLHOST, *SMALL, "--steps=100000000", "--task.checkpoint=50", "--quiet", "--out=busy"],
+                               cwd=DIR)
+    end = time.monotonic() + LIMIT
+    while not names("busy") and time.monotonic() < end:
+        time.sleep(0.01)
+    text = dlhost("resume", "busy", code=2)
+    process.kill()
+    process.wait()
+    assert "busy: another dlhost is running in this folder" in text, text
+    dlhost("resume", "busy", "--steps=1")
+
+
+def other_origin_is_said():
+    train("origin", "--steps=20")
+    path = DIR / "origin" / step_name(20)
+    header, metadata, rest = read_safetensors(path.read_bytes())
+    assert metadata["plugins"] == "optimizer adam 1.0, model mlp 1.0, dataset synthetic 1.0, task train 1.0", metadata
+    assert metadata["threads"] == "1" and metadata["cpu"] in ("baseline", "avx2", "avx512")
+    assert "note" not in dlhost("resume", "origin", "--steps=30")
+    metadata["plugins"] = "optimizer adam 0.9"
+    write_safetensors(DIR / "origin" / step_name(40), header, metadata, rest)
+    text = dlhost("resume", "origin", "--steps=40")
+    assert ("dlhost: note: the result may differ from an uninterrupted run's: the checkpoint is of "
+            "'optimizer adam 0.9', the plugins are 'optimizer adam 1.0, ") in text, text
+
+
+TESTS = [
+    ("/run-folder/kills/change-nothing", kills_change_nothing),
+    ("/run-folder/early-stop/is-final", early_stop_is_final),
+    ("/run-folder/keep/newest", newest_are_kept),
+    ("/run-folder/keep/foreign-files-stay", foreign_files_stay),
+    ("/run-folder/best/kept", best_is_kept),
+    ("/run-folder/best/must-exist", best_must_exist),
+    ("/run-folder/damaged/newest-passed-over", damaged_newest_is_passed_over),
+    ("/run-folder/damaged/all-is-an-error", all_damaged_is_an_error),
+    ("/run-folder/leftovers/removed", leftovers_are_removed),
+    ("/run-folder/lock/one-process", one_process_a_folder),
+    ("/run-folder/origin/difference-said", other_origin_is_said),
+]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    for i, (name, test) in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {i} {name}")
+        except Exception as problem:
+            print(f"not ok {i} {name}")
+            for line in f"{type(problem).__name__}: {problem}".splitlines():
+                print(f"# line {problem.__traceback__.tb_next.tb_lineno}: {line}")
+        sys.stdout.flush()
+    shutil.rmtree(DIR)
+
+
+main()
