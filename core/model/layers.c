@@ -158,8 +158,9 @@ batch_norm (DlhBuild *b, DlhNode *x, guint axis, double momentum, double epsilon
         centred = dlh_sub (x, dlh_reshape (dlh_read (b->graph, mean_state), along));
         variance = dlh_reshape (dlh_read (b->graph, variance_state), along);
     }
-    scale = dlh_mul (dlh_reshape (scale, along), dlh_rsqrt (dlh_offset (variance, epsilon)));
-    return dlh_add (dlh_mul (centred, scale), dlh_reshape (shift, along));
+    // The scale multiplies the normalised input itself, so that methods find its input.
+    centred = dlh_mul (centred, dlh_rsqrt (dlh_offset (variance, epsilon)));
+    return dlh_add (dlh_mul (centred, dlh_reshape (scale, along)), dlh_reshape (shift, along));
 }
 
 DlhNode *

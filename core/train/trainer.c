@@ -248,6 +248,15 @@ is_due (const DlhPhase *p, gint64 step)
     return step >= p->first && (step - p->first) % p->period == 0;
 }
 
+static gboolean
+is_empty (const DlhUpdate *u, guint phase)
+{
+    for (guint i = 0; i < u->assigns->len; i++)
+        if (g_array_index (u->assigns, DlhPhaseAssign, i).phase == (int) phase)
+            return FALSE;
+    return TRUE;
+}
+
 gboolean
 dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **error)
 {
@@ -274,7 +283,7 @@ dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **erro
         const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
         DlhFunction *f;
 
-        if (phase->when != DLH_PHASE_AFTER || !is_due (phase, *step))
+        if (phase->when != DLH_PHASE_AFTER || !is_due (phase, *step) || is_empty (b->update, p))
             continue;
         if (!(f = compile_after (trainer, b, p, error)))
             return FALSE;

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* The metric on the outputs: what is propagated back through the net (sheet 3.10). A positive form
+ * M on the outputs z of a case becomes, by vectors v with sum or mean of v v' equal to M, the
+ * second moments of their pull-backs:
+ *
+ *   sampled     v = d(-log p (y)) / dz for y drawn from the prediction: M is the Fisher
+ *   exact       v = columns of the Fisher's root; also the generalised Gauss-Newton matrix where z
+ * are natural parameters propagated  v = the root times random signs: curvature propagation
+ * (Martens et al. 2012) euclidean   v = unit vectors: M = I, distances between outputs empirical v
+ * = d(-log p (y)) / dz at the real targets: no metric of this kind, but used */
+#include <string.h>
+#include "kfac.h"
+
+/* Where gradients are taken: all uses of all blocks; of diagonal blocks the parameters themselves.
+ */
+typedef struct {
+    GPtrArray *xs; /* DlhNode* */
+    GPtrArray *to; /* GPtrArray*, NULL for a diagonal block */
+} Points;
+
+static void
+collect (Kfac *k, Points *points)
+{
+    points->xs = g_ptr_array_new ();
+    points->to = g_ptr_array_new ();
+    for (guint i = 0; i < k->blocks->len; i++) {
+        Block *b = &g_array_index (k->blocks, Block, i);
+
+        if (b->kind == BLOCK_DIAGONAL) {
+            Use use = {dlh_update_value (k->update, (guint)b->weight), 0, g_ptr_array_new ()};
+
+            g_array_append_val (b->uses, use);
+        }
+        for (guint j = 0; j < b->uses->len; j++) {
+            g_ptr_array_add (points->xs, g_array_index (b->uses, Use, j).node);
+            g_ptr_array_add (points->to, g_array_index (b->uses, Use, j).g);
+        }
+    }
+}
+
+// Adds the gradients of <z, @seed> (or of a scalar, @seed NULL) to the blocks: with @diagonal to
+// diagonal ones, whose estimate needs cases that are independent; with @others to the others.
+static void
+pull_back (Kfac *k, const Points *points, DlhNode *z, DlhNode *seed, gboolean diagonal,
+           gboolean others)
+{
+    g_autofree DlhNode **gs = g_new (DlhNode *, points->xs->len + 1);
+    guint n = 0;
+
+    dlh_gradients (z, (DlhNode **)points->xs->pdata, points->xs->len, seed, gs);
+    for (guint i = 0; i < k->blocks->len; i++) {
+        const Block *b = &g_array_index (k->blocks, Block, i);
+
+        for (guint j = 0; j < b->uses->len; j++, n++)
+            if (b->kind == BLOCK_DIAGONAL ? diagonal : others)
+                g_ptr_array_add (points->to->pdata[n], gs[n]);
+    }
+}
+
+// - log p of a draw, summed over cases, so that each row of a gradient is one case's own.
+static DlhNode *
+sampled_loss (Kfac *k, DlhDistribution *prediction, gint64 sample)
+{
+    g_autofree char *name =
+        sample ? g_strdup_printf ("targets/%" G_GINT64_FORMAT, sample + 1) : g_strdup ("targets");
+    DlhNode *target = dlh_sample_from (prediction, dlh_update_stream (k->update, name));
+
+    return dlh_neg (dlh_sum_all (dlh_log_prob (prediction, target)));
+}
+
+// A unit vector of each case's outputs: column @j of the identity.
+static DlhNode *
+unit (DlhNode *z, gint64 n, gint64 j)
+{
+    const DlhShape shape = dlh_node_shape (z);
+    DlhNode *index = dlh_full (dlh_node_graph (z), DLH_I64,
+                               dlh_shape (dlh_shape_count (shape) / MAX (n, 1)), (double)j);
+
+    return dlh_reshape (dlh_one_hot (index, n, dlh_node_dtype (z)), shape);
+}
+
+static void
+pull_back_columns (Kfac *k, const Points *points, DlhDistribution *prediction, gboolean euclidean)
+{
+    DlhNode *z = dlh_distribution_outputs (prediction);
+    const gint64 n = dlh_node_dim (dlh_fisher (prediction), -1);
+
+    for (gint64 j = 0; j < n; j++) {
+        DlhNode *v = unit (z, n, j);
+
+        if (!euclidean)
+            v = dlh_stop_gradient (dlh_fisher_root_multiply (prediction, v));
+        pull_back (k, points, z, v, FALSE, TRUE);
+    }
+}
+
+static void
+pull_back_signs (Kfac *k, const Points *points, DlhDistribution *prediction)
+{
+    DlhNode *z = dlh_distribution_outputs (prediction);
+
+    for (gint64 s = 0; s < k->opt->samples; s++) {
+        g_autofree char *name = g_strdup_printf ("signs/%" G_GINT64_FORMAT, s + 1);
+        DlhNode *signs = dlh_rademacher (dlh_node_graph (z), dlh_update_stream (k->update, name),
+                                         dlh_node_dtype (z), dlh_node_shape (z));
+
+        pull_back (k, points, z, dlh_stop_gradient (dlh_fisher_root_multiply (prediction, signs)),
+                   FALSE, TRUE);
+    }
+}
+
+static gboolean
+has_diagonal (const Kfac *k)
+{
+    for (guint i = 0; i < k->blocks->len; i++)
+        if (g_array_index (k->blocks, Block, i).kind == BLOCK_DIAGONAL)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
+propagate (Kfac *k, const Points *points, GError **error)
+{
+    const DlhObjective *objective = dlh_update_objective (k->update);
+    const char *fisher = k->opt->fisher;
+
+    if (strcmp (fisher, "empirical") == 0) {
+        if (!objective->target) {
+            g_set_error (
+                error, DLH_ERROR, DLH_ERROR_OPTION,
+                "fisher=empirical needs the model to state its target, and it does not: give "
+                "fisher=sampled");
+            return FALSE;
+        }
+        pull_back (k, points,
+                   dlh_neg (dlh_sum_all (dlh_log_prob (objective->prediction, objective->target))),
+                   NULL, FALSE, TRUE);
+        if (has_diagonal (k)) // real targets' gradients have no mean of zero
+            pull_back (k, points, sampled_loss (k, objective->prediction, 0), NULL, TRUE, FALSE);
+        return TRUE;
+    }
+    if (strcmp (fisher, "sampled") == 0) {
+        for (gint64 s = 0; s < k->opt->samples; s++)
+            pull_back (k, points, sampled_loss (k, objective->prediction, s), NULL, TRUE, TRUE);
+        return TRUE;
+    }
+    if (strcmp (fisher, "propagated") == 0)
+        pull_back_signs (k, points, objective->prediction);
+    else
+        pull_back_columns (k, points, objective->prediction, strcmp (fisher, "euclidean") == 0);
+    if (has_diagonal (k))
+        pull_back (k, points, sampled_loss (k, objective->prediction, 0), NULL, TRUE, FALSE);
+    return TRUE;
+}
+
+gboolean
+kfac_propagate (Kfac *k, GError **error)
+{
+    Points points;
+    gboolean ok;
+
+    if (!dlh_update_objective (k->update)->prediction) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "the model states no predictive distribution, from which the metric comes");
+        return FALSE;
+    }
+    collect (k, &points);
+    ok = propagate (k, &points, error);
+    g_ptr_array_unref (points.xs);
+    g_ptr_array_unref (points.to);
+    return ok;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Kronecker blocks and their inverses, after a period from the statistics up to it:
+ *
+ *   cholesky   U = 1/r (G + c/pi I)^-1 V (A + c pi I)^-1,  c = sqrt (lambda / r)       (KF1, 3.4)
+ *   eigen      U = Q_G ((Q_G' V Q_A) / (r d_G d_A' + lambda)) Q_A'          exact Tikhonov damping
+ *   ekfac      the same with measured second moments S in place of r d_G d_A'  (1806.03884)
+ *
+ * With lambda = 0 eigen and ekfac take the pseudo-inverse: the softmax's G is singular by nature.
+ */
+#include <math.h>
+#include "damped.h"
+#include "kfac.h"
+
+#define NULL_EIGENVALUE 1e-12 /* of the largest: what counts as 0 without damping */
+
+double
+kfac_factor_damping (const Kfac *k, const Block *b)
+{
+    return sqrt (k->opt->damping / b->rows_per_case);
+}
+
+static DlhNode *
+per_group (DlhNode *x)
+{
+    return dlh_reshape (x, dlh_shape (-1, 1, 1));
+}
+
+static DlhNode *
+mean_eigenvalue (DlhNode *m)
+{
+    if (dlh_node_rank (m) == 1) // a diagonal
+        return per_group (dlh_mean_all (m));
+    return per_group (dlh_scale (dlh_trace (m), 1.0 / (double)dlh_node_dim (m, -1)));
+}
+
+DlhNode *
+kfac_trace_ratio (DlhNode *a, DlhNode *g)
+{
+    DlhNode *ta = mean_eigenvalue (a), *tg = mean_eigenvalue (g);
+    DlhNode *zero = dlh_full_like (ta, 0), *one = dlh_full_like (ta, 1);
+    DlhNode *usable = dlh_greater (dlh_min (ta, tg), zero);
+
+    return dlh_sqrt (dlh_where (usable, dlh_div (ta, dlh_where (usable, tg, one)), one));
+}
+
+static void
+count_raises (Kfac *k, DlhNode *raises)
+{
+    DlhNode *n = dlh_cast (dlh_sum_all (raises), DLH_F64);
+
+    k->raised = k->raised ? dlh_add (k->raised, n) : n;
+}
+
+// The state that holds the inverse of m + c I, m being a state.
+static DlhNode *
+hold_inverse (Kfac *k, Block *b, const char *name, DlhNode *m, DlhNode *c)
+{
+    DlhNode *held =
+        kfac_block_state (k, b, name, k->model_dtype, dlh_node_shape (m), DLH_INIT_ZEROS);
+    DlhNode *raises, *inverse = kfac_damped_inverse (m, c, &raises);
+
+    count_raises (k, raises);
+    dlh_update_phase_assign (k->update, "inverses", held, dlh_cast (inverse, k->model_dtype));
+    return held;
+}
+
+/* Cholesky. */
+
+static void
+table_prepare (Kfac *k, Block *b, DlhNode *pi, double c)
+{
+    DlhNode *held = kfac_block_state (k, b, "inverse_A", k->model_dtype, dlh_shape (b->n_in, 1),
+                                      DLH_INIT_ZEROS);
+    DlhNode *damping = dlh_reshape (dlh_scale (pi, c), dlh_shape (1));
+
+    dlh_update_phase_assign (
+        k->update, "inverses", held,
+        dlh_cast (dlh_expand (dlh_reciprocal (dlh_add (b->a, damping)), 1), k->model_dtype));
+    b->held[0] = held;
+}
+
+static void
+cholesky_prepare (Kfac *k, Block *b)
+{
+    DlhNode *pi = kfac_trace_ratio (b->a, b->g);
+    const double c = kfac_factor_damping (k, b);
+
+    if (b->kind == BLOCK_TABLE)
+        table_prepare (k, b, pi, c);
+    else
+        b->held[0] = hold_inverse (k, b, "inverse_A", b->a, dlh_scale (pi, c));
+    b->held[1] = hold_inverse (k, b, "inverse_G", b->g, dlh_scale (dlh_reciprocal (pi), c));
+}
+
+static DlhNode *
+cholesky_apply (Kfac *k, Block *b)
+{
+    DlhNode *u;
+
+    (void)k;
+    if (b->kind == BLOCK_TABLE) // V is stored (n_in, n_out)
+        u = dlh_mul (dlh_matmul (b->v, b->held[1]), b->held[0]);
+    else
+        u = dlh_matmul (b->held[1], dlh_matmul (b->v, b->held[0]));
+    return dlh_scale (u, 1 / b->rows_per_case);
+}
+
+const KfacInverse kfac_cholesky = {"damped inverses", cholesky_prepare, cholesky_apply};
+
+/* Eigenbases: held[0] = Q_A, held[1] = Q_G. */
+
+// Eigenvalues that are 0 but for rounding become exactly 0, negative ones too.
+static DlhNode *
+clean (DlhNode *values)
+{
+    DlhNode *top = dlh_expand (dlh_reduce_max (values, (const int[]){-1}, 1, FALSE), -1);
+    DlhNode *floor = dlh_scale (top, NULL_EIGENVALUE);
+
+    return dlh_where (dlh_greater (values, floor), values, dlh_full_like (values, 0));
+}
+
+static DlhNode *
+hold_basis (Kfac *k, Block *b, const char *name, DlhNode *m, DlhNode **values)
+{
+    DlhNode *held =
+        kfac_block_state (k, b, name, k->model_dtype, dlh_node_shape (m), DLH_INIT_ZEROS);
+    DlhNode *vectors;
+
+    dlh_eigh (m, values, &vectors);
+    *values = clean (*values);
+    dlh_update_phase_assign (k->update, "inverses", held, dlh_cast (vectors, k->model_dtype));
+    return held;
+}
+
+// r d_G d_A', (groups, n_out, n_in + bias); sets the bases.
+static DlhNode *
+eigenvalues (Kfac *k, Block *b)
+{
+    DlhNode *da, *dg;
+
+    b->held[0] = hold_basis (k, b, "basis_A", b->a, &da);
+    b->held[1] = hold_basis (k, b, "basis_G", b->g, &dg);
+    return dlh_scale (dlh_mul (dlh_expand (dg, 2), dlh_expand (da, 1)), b->rows_per_case);
+}
+
+// 1 / (s + lambda); without damping 0 where s is 0.
+static DlhNode *
+damped_reciprocal (const Kfac *k, DlhNode *s)
+{
+    DlhNode *used, *one;
+
+    if (k->opt->damping > 0)
+        return dlh_reciprocal (dlh_offset (s, k->opt->damping));
+    used = dlh_greater (s, dlh_full_like (s, 0));
+    one = dlh_full_like (s, 1);
+    return dlh_where (used, dlh_div (one, dlh_where (used, s, one)), dlh_full_like (s, 0));
+}
+
+static DlhShape
+weight_shape (const Block *b)
+{
+    return dlh_shape (b->groups, b->n_out, b->n_in + (b->bias >= 0));
+}
+
+static DlhNode *
+project (DlhNode *qg, DlhNode *v, DlhNode *qa)
+{
+    return dlh_matmul_t (qg, TRUE, dlh_matmul (v, qa), FALSE);
+}
+
+static DlhNode *
+unproject (DlhNode *qg, DlhNode *v, DlhNode *qa)
+{
+    return dlh_matmul (qg, dlh_matmul_t (v, FALSE, qa, TRUE));
+}
+
+static void
+eigen_prepare (Kfac *k, Block *b)
+{
+    DlhNode *s = eigenvalues (k, b);
+    DlhNode *held =
+        kfac_block_state (k, b, "inverse", k->model_dtype, weight_shape (b), DLH_INIT_ZEROS);
+
+    dlh_update_phase_assign (k->update, "inverses", held,
+                             dlh_cast (damped_reciprocal (k, s), k->model_dtype));
+    b->held[2] = held;
+}
+
+static DlhNode *
+eigen_apply (Kfac *k, Block *b)
+{
+    DlhNode *v = dlh_mul (project (b->held[1], b->v, b->held[0]), b->held[2]);
+
+    (void)k;
+    return unproject (b->held[1], v, b->held[0]);
+}
+
+const KfacInverse kfac_eigen = {"eigenbases", eigen_prepare, eigen_apply};
+
+/* EK-FAC: the second moments of the gradients in the eigenbasis, each case's summed over its
+ * positions first. */
+
+// (groups, rows, n) to (groups, cases, positions, n)
+static DlhNode *
+by_case (const Block *b, DlhNode *rows)
+{
+    const DlhNode *node = g_array_index (b->uses, Use, 0).node;
+    const gint64 n = dlh_node_dim (rows, 2), m = dlh_node_dim (rows, 1);
+    gint64 cases;
+
+    if (b->steps > 1) { // time comes first
+        rows = dlh_reshape (rows, dlh_shape (b->groups, b->steps, m / b->steps, n));
+        return dlh_transpose (rows, (const guint[]){0, 2, 1, 3}, 4);
+    }
+    cases = dlh_node_is (node, "linear") ? m : dlh_node_dim (node, 0) * b->uses->len;
+    return dlh_reshape (rows, dlh_shape (b->groups, cases, m / MAX (cases, 1), n));
+}
+
+// Sum over cases of the squared entries of each case's g a'.
+static DlhNode *
+squared_gradients (DlhNode *g, DlhNode *a)
+{
+    const DlhShape shape = dlh_node_shape (g);
+    DlhNode *each;
+
+    if (shape.dims[2] == 1) {
+        g = dlh_reshape (g, dlh_shape (shape.dims[0], shape.dims[1], shape.dims[3]));
+        a = dlh_reshape (a, dlh_shape (shape.dims[0], shape.dims[1], -1));
+        return dlh_matmul_t (dlh_square (g), TRUE, dlh_square (a), FALSE);
+    }
+    each = dlh_matmul_t (g, TRUE, a, FALSE);
+    return dlh_sum_axis (dlh_square (each), 1);
+}
+
+static DlhNode *
+measured_scales (Kfac *k, Block *b)
+{
+    DlhNode *a = by_case (b, dlh_matmul (kfac_input_rows (b, TRUE), b->held[0])), *sum = NULL;
+    const double weight = 1 / k->n_cases;
+
+    for (guint j = 0; j < kfac_n_columns (b); j++) {
+        DlhNode *g = by_case (b, dlh_matmul (kfac_output_rows (b, j), b->held[1]));
+        DlhNode *s = squared_gradients (g, a);
+
+        sum = sum ? dlh_add (sum, s) : s;
+    }
+    return dlh_scale (sum, weight * kfac_column_weight (k, b));
+}
+
+static void
+ekfac_prepare (Kfac *k, Block *b)
+{
+    DlhNode *refreshed = eigenvalues (k, b);
+
+    b->scales = kfac_block_state (k, b, "S", k->model_dtype, weight_shape (b), DLH_INIT_ZEROS);
+    kfac_moving_average (k, b->scales, measured_scales (k, b));
+    // In a new basis the old measurements mean nothing.
+    dlh_update_phase_assign (k->update, "inverses", b->scales,
+                             dlh_cast (refreshed, k->model_dtype));
+}
+
+static DlhNode *
+ekfac_apply (Kfac *k, Block *b)
+{
+    DlhNode *v = dlh_mul (project (b->held[1], b->v, b->held[0]), damped_reciprocal (k, b->scales));
+
+    return unproject (b->held[1], v, b->held[0]);
+}
+
+const KfacInverse kfac_ekfac = {"EK-FAC", ekfac_prepare, ekfac_apply};

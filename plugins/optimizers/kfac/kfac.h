@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* K-FAC: natural gradient under a metric that is, block by block, a Kronecker product of two small
+ * matrices; the coordinate-free form of arXiv 1808.10340 (Luk and Grosse).
+ *
+ *   blocks.c      which parameters make a block, and of which kind
+ *   curvature.c   what is back-propagated: the metric on the outputs
+ *   factors.c     statistics of each block
+ *   inverse.c     Kronecker blocks: damped inverses, eigenbases, EK-FAC
+ *   recurrent.c   Kronecker blocks with correlations in time
+ *   kfac.c        the step: preconditioning, trust region, momentum
+ *
+ * Letters are the papers':
+ *
+ *   A  second moment of a product's input, with a trailing 1 for the bias   (A_{l-1}, Omega)
+ *   G  second moment of the pseudo-gradient at its output                   (G_l, Gamma)
+ *   r  rows of the product a case of the batch: 1, output positions, time steps
+ *   V  gradient of a block, (n_out, n_in + bias); U = F^-1 V
+ *   lambda damping, pi how it is split between the factors (1503.05671, 6.3)
+ */
+#pragma once
+
+#include <dlhost/dlhost.h>
+
+typedef struct {
+    double lr, momentum, damping, decay, kl_clip, weight_decay;
+    gint64 statistics, inverses, burn_in, samples;
+    const char *fisher, *inverse, *recurrent;
+    gboolean strict, double_factors;
+} KfacOptions;
+
+typedef enum {
+    BLOCK_PRODUCT = 1, /* the weight of linear, conv2d or conv_transpose2d nodes: A kron G */
+    BLOCK_TABLE,       /* an embedding: A is the diagonal of the indices' frequencies */
+    BLOCK_DENSE,       /* scales and shifts: the Fisher itself, from each case's gradient */
+    BLOCK_DIAGONAL,    /* whatever else */
+} BlockKind;
+
+/* One node in which a block's parameters act. */
+typedef struct {
+    DlhNode *node;
+    guint input;  /* where the parameter enters */
+    GPtrArray *g; /* DlhNode*: pseudo-gradients at the node, one a column or sample */
+} Use;
+
+typedef struct _KfacInverse KfacInverse;
+
+/* One block of the metric: a weight with its bias, or a lone parameter. */
+typedef struct {
+    BlockKind kind;
+    int weight, bias;     /* parameter numbers; bias -1 for none */
+    GArray *uses;         /* Use, in the order of the graph */
+    gint64 groups;        /* of a convolution: as many blocks, done as one batch */
+    gint64 n_in, n_out;   /* of a group, without the trailing 1 */
+    gboolean swapped;     /* the weight is stored (n_in, n_out) */
+    gint64 steps;         /* in time that share the weight; 1: none */
+    double rows_per_case; /* r */
+    const KfacInverse *inverse;
+    DlhNode *a, *g;   /* states: moving averages of A and G */
+    DlhNode *a1, *g1; /* and of their lagged forms (recurrent.c) */
+    DlhNode *scales;  /* and of the squared gradients in the eigenbasis (EK-FAC) */
+    DlhNode *held[6]; /* states of the inverse, in a meaning of its own */
+    DlhNode *fisher;  /* BLOCK_DENSE: its state; BLOCK_DIAGONAL: the diagonal */
+    DlhNode *v, *u;   /* V (groups, n_out, n_in + bias) or as the parameter, and U */
+} Block;
+
+typedef struct {
+    DlhUpdate *update;
+    const KfacOptions *opt;
+    GArray *blocks;
+    DlhDType dtype; /* of factors and inverses */
+    DlhDType model_dtype;
+    double n_cases;
+    DlhNode *keep;   /* weight of the old statistics in the moving averages */
+    DlhNode *raised; /* (nullable): how many factors needed more damping than asked for */
+} Kfac;
+
+/* How a Kronecker block is inverted: prepare() declares states, adds what they are assigned in the
+ * phases "statistics" and "inverses"; apply() gives U for b->v. */
+struct _KfacInverse {
+    const char *name; /* as the note shows it */
+    void (*prepare) (Kfac *k, Block *b);
+    DlhNode *(*apply) (Kfac *k, Block *b);
+};
+
+extern const KfacInverse kfac_cholesky, kfac_eigen, kfac_ekfac, kfac_option1, kfac_option2;
+
+/* blocks.c */
+gboolean kfac_find_blocks (Kfac *k, GError **error);
+void kfac_block_clear (gpointer block);
+const char *kfac_block_name (Kfac *k, const Block *b);
+/* A state "<optimizer>/<weight>/@name". */
+DlhNode *kfac_block_state (Kfac *k, const Block *b, const char *name, DlhDType dtype,
+                           DlhShape shape, DlhInitKind init);
+
+/* curvature.c: fills the uses' g. */
+gboolean kfac_propagate (Kfac *k, GError **error);
+
+/* factors.c */
+void kfac_add_statistics (Kfac *k, Block *b);
+/* Rows of all uses as (groups, rows, n): inputs with @ones a trailing 1, and pseudo-gradients of
+ * column or sample @j. */
+DlhNode *kfac_input_rows (const Block *b, gboolean ones);
+DlhNode *kfac_output_rows (const Block *b, guint j);
+guint kfac_n_columns (const Block *b);
+/* What the sum over columns or samples is multiplied by: samples are averaged. */
+double kfac_column_weight (const Kfac *k, const Block *b);
+DlhNode *kfac_moving_average (Kfac *k, DlhNode *state, DlhNode *value);
+
+/* inverse.c */
+/* pi, a scalar for each group (groups, 1, 1); 1 where a trace is not positive. */
+DlhNode *kfac_trace_ratio (DlhNode *a, DlhNode *g);
+/* sqrt (damping / r), the share of each factor before pi. */
+double kfac_factor_damping (const Kfac *k, const Block *b);
+
+/* recurrent.c */
+void kfac_add_lagged_statistics (Kfac *k, Block *b);
