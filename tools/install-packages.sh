@@ -8,9 +8,11 @@ packages="
 abigail-tools
 clang
 dataset-fashion-mnist
+fonts-dejavu-core
 g++
 gcc
 git
+gnuplot-nox
 libclang-rt-14-dev
 libdnnl-dev
 libglib2.0-dev

@@ -15,6 +15,7 @@ extern const Command
     command_man,
     command_new,
     command_repeat,
+    command_report,
     command_resume,
     command_run;
 
@@ -24,6 +25,7 @@ const Command *const commands[] = {
     &command_repeat,
     &command_list,
     &command_inspect,
+    &command_report,
     &command_new,
     &command_check,
     &command_inspect_checkpoint,

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include <math.h>
+#include <string.h>
+#include "figure.h"
+#include "metrics.h"
+#include "table.h"
+
+typedef struct {
+    char *text;
+    CellFlags flags;
+} Cell;
+
+static void
+cell_clear (gpointer data)
+{
+    g_free (((Cell *)data)->text);
+}
+
+Table *
+table_new (const char *title)
+{
+    Table *t = g_new0 (Table, 1);
+
+    t->title = g_strdup (title);
+    t->header = g_ptr_array_new_with_free_func (g_free);
+    t->rows = g_ptr_array_new_with_free_func ((GDestroyNotify)g_array_unref);
+    t->styles = g_array_new (FALSE, FALSE, sizeof (int));
+    return t;
+}
+
+void
+table_free (Table *t)
+{
+    if (!t)
+        return;
+    g_free (t->title);
+    g_free (t->note);
+    g_ptr_array_unref (t->header);
+    g_ptr_array_unref (t->rows);
+    g_array_unref (t->styles);
+    g_free (t);
+}
+
+void
+table_add_column (Table *t, const char *name)
+{
+    g_ptr_array_add (t->header, printable (name));
+}
+
+void
+table_add_row (Table *t, int style)
+{
+    GArray *row = g_array_new (FALSE, FALSE, sizeof (Cell));
+
+    g_array_set_clear_func (row, cell_clear);
+    g_ptr_array_add (t->rows, row);
+    g_array_append_val (t->styles, style);
+}
+
+void
+table_add_cell (Table *t, char *text, CellFlags flags)
+{
+    Cell cell = {printable (text), flags};
+
+    g_free (text);
+    g_array_append_val ((GArray *)t->rows->pdata[t->rows->len - 1], cell);
+}
+
+/* Text. */
+
+static const Cell *
+cell_at (const Table *t, guint row, guint column)
+{
+    GArray *cells = t->rows->pdata[row];
+
+    return column < cells->len ? &g_array_index (cells, Cell, column) : NULL;
+}
+
+static void
+append_padded (GString *out, const char *text, guint width, gboolean right)
+{
+    guint n = (guint)g_utf8_strlen (text, -1);
+
+    g_string_append_printf (out, "%*s%s%*s", right ? (int)(width - n) : 0, "", text,
+                            right ? 0 : (int)(width - n), "");
+}
+
+static guint
+column_width (const Table *t, guint column)
+{
+    glong width = g_utf8_strlen (t->header->pdata[column], -1);
+
+    for (guint i = 0; i < t->rows->len; i++) {
+        const Cell *cell = cell_at (t, i, column);
+
+        if (cell)
+            width = MAX (width, g_utf8_strlen (cell->text, -1) + (cell->flags & CELL_BEST ? 2 : 0));
+    }
+    return (guint)width;
+}
+
+char *
+table_to_text (const Table *t)
+{
+    GString *out = g_string_new (NULL);
+
+    for (guint r = 0; r <= t->rows->len; r++) {
+        for (guint c = 0; c < t->header->len; c++) {
+            const Cell *cell = r ? cell_at (t, r - 1, c) : NULL;
+            const Cell *below = t->rows->len ? cell_at (t, r ? r - 1 : 0, c) : NULL;
+            g_autofree char *text = g_strdup (!r ? t->header->pdata[c] : cell ? cell->text : "");
+
+            if (cell && cell->flags & CELL_BEST) {
+                g_free (text);
+                text = g_strconcat ("* ", cell->text, NULL);
+            }
+            g_string_append (out, c ? "  " : "");
+            append_padded (out, text, column_width (t, c), below && below->flags & CELL_NUMBER);
+        }
+        while (out->len && out->str[out->len - 1] == ' ')
+            g_string_truncate (out, out->len - 1);
+        g_string_append_c (out, '\n');
+    }
+    return g_string_free (out, FALSE);
+}
+
+/* HTML. */
+
+void
+append_escaped (GString *out, const char *text)
+{
+    g_autofree char *clean = printable (text);
+    g_autofree char *escaped = g_markup_escape_text (clean, -1);
+
+    g_string_append (out, escaped);
+}
+
+static void
+append_html_cell (GString *out, const Cell *cell, int style)
+{
+    const char *tag = cell->flags & CELL_HEAD ? "th" : "td";
+
+    g_string_append_printf (out, "<%s%s%s%s%s%s>", tag, cell->flags & CELL_HEAD ? " scope=row" : "",
+                            cell->flags ? " class=\"" : "", cell->flags & CELL_NUMBER ? "n" : "",
+                            cell->flags & CELL_BEST     ? " best"
+                            : cell->flags & CELL_MARKED ? " diff"
+                                                        : "",
+                            cell->flags ? "\"" : "");
+    if (style >= 0 && cell->flags & CELL_HEAD)
+        g_string_append_printf (out, "<span class=key style=\"background:%s\"></span>",
+                                palette[style % N_COLOURS]);
+    append_escaped (out, cell->text);
+    if (cell->flags & CELL_BEST)
+        g_string_append (out, "<span class=star title=best> \342\230\205</span>");
+    g_string_append_printf (out, "</%s>", tag);
+}
+
+void
+table_append_html (const Table *t, GString *out)
+{
+    g_string_append (out, "<section><h2>");
+    append_escaped (out, t->title);
+    g_string_append (out, "</h2>\n<div class=wide tabindex=0 role=region aria-label=\"");
+    append_escaped (out, t->title);
+    g_string_append (out, "\"><table><thead><tr>");
+    for (guint c = 0; c < t->header->len; c++) {
+        const Cell *below = t->rows->len ? cell_at (t, 0, c) : NULL;
+
+        g_string_append_printf (out, "<th scope=col%s>",
+                                below && below->flags & CELL_NUMBER ? " class=n" : "");
+        append_escaped (out, t->header->pdata[c]);
+        g_string_append (out, "</th>");
+    }
+    g_string_append (out, "</tr></thead>\n<tbody>\n");
+    for (guint r = 0; r < t->rows->len; r++) {
+        g_string_append (out, "<tr>");
+        for (guint c = 0; c < t->header->len; c++)
+            if (cell_at (t, r, c))
+                append_html_cell (out, cell_at (t, r, c), g_array_index (t->styles, int, r));
+        g_string_append (out, "</tr>\n");
+    }
+    g_string_append (out, "</tbody></table></div>\n");
+    if (t->note) {
+        g_string_append (out, "<p class=note>");
+        append_escaped (out, t->note);
+        g_string_append (out, "</p>\n");
+    }
+    g_string_append (out, "</section>\n");
+}
+
+/* Numbers. */
+
+char *
+table_number (double value)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+
+    if (isnan (value))
+        return g_strdup ("-");
+    return g_strdup (g_ascii_formatd (text, sizeof text, "%.4g", value));
+}
+
+// As many decimals as the error has at two digits.
+char *
+table_mean (double mean, double error)
+{
+    char format[16], a[G_ASCII_DTOSTR_BUF_SIZE], b[G_ASCII_DTOSTR_BUF_SIZE];
+    int decimals;
+
+    if (!isfinite (mean) || !isfinite (error))
+        return table_number (mean);
+    if (!(error > 0) || error < fabs (mean) * 1e-6 || fabs (mean) < 1e-4 || fabs (mean) >= 1e6) {
+        g_ascii_formatd (a, sizeof a, "%.4g", mean);
+        g_ascii_formatd (b, sizeof b, "%.2g", error);
+        return g_strdup_printf ("%s \302\261 %s", a, b);
+    }
+    decimals = CLAMP (1 - (int)floor (log10 (error)), 0, 8);
+    g_snprintf (format, sizeof format, "%%.%df", decimals);
+    g_ascii_formatd (a, sizeof a, format, mean);
+    g_ascii_formatd (b, sizeof b, format, error);
+    return g_strdup_printf ("%s \302\261 %s", a, b);
+}
+
+char *
+table_duration (double seconds)
+{
+    guint64 s;
+
+    if (!isfinite (seconds) || seconds < 0)
+        return g_strdup ("-");
+    if (seconds < 60)
+        return g_strdup_printf (seconds < 10 ? "%.2f s" : "%.1f s", seconds);
+    s = (guint64)(seconds + 0.5);
+    return s >= 3600 ? g_strdup_printf ("%" G_GUINT64_FORMAT ":%02u:%02u", s / 3600,
+                                        (guint)(s / 60 % 60), (guint)(s % 60))
+                     : g_strdup_printf ("%u:%02u", (guint)(s / 60), (guint)(s % 60));
+}
