@@ -295,9 +295,28 @@ static const struct {
     {"threads", threads, TRUE},
 };
 
+// A model for other purposes has nothing to train.
+static gboolean
+lacks_role (Check *c)
+{
+    g_autoptr (DlhComponent) plugin = NULL;
+    const DlhModel *model;
+
+    if (c->info->manifest->kind != DLH_MODEL || !(plugin = check_load (c, NULL, NULL)))
+        return FALSE;
+    model = dlh_component_interface (plugin);
+    return model->size < G_STRUCT_OFFSET (DlhModel, supervised) + sizeof (gpointer) ||
+           !model->supervised;
+}
+
 static void
 acceptance (Check *c)
 {
+    if (lacks_role (c)) {
+        if (check_begin (c, "accepts", "training"))
+            check_skip (c, "the model does not offer the supervised role");
+        return;
+    }
     for (const Problem *p = problems; p->name; p++)
         if (check_begin (c, "accepts", p->name))
             accepts (c, p);
@@ -346,7 +365,8 @@ check_training (Check *c)
     for (const Problem *p = problems; p->name; p++)
         any |= check_accepted (c, p);
     if (!any) {
-        if (!check_group_failed (c, "accepts") && check_begin (c, "accepts", "any"))
+        if (!check_status (c, "accepts", "training") && !check_group_failed (c, "accepts") &&
+            check_begin (c, "accepts", "any"))
             check_fail (c,
                         "every problem was refused, one must be accepted; see the messages above "
                         "and give the options that it needs: dlhost check FILE.so,name=value");
