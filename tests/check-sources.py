@@ -50,6 +50,8 @@ void run (DlhStore *store, GError **error)
     g_assert (f && store);
 }
 """
+# A comment at the end, or one and the macros that it speaks of as well.
+COMMENTED = re.compile(r"\*/\n(?:#define .*\n)*\Z")
 results = []
 
 
@@ -81,6 +83,27 @@ def compiles(command, flags, header, use=""):
     return done.stderr if done.returncode else ""
 
 
+def undocumented(text):
+    """The functions, types and macros of a header that no comment speaks of: neither by name at
+    the beginning of a /** comment, nor directly before or behind the definition."""
+    documented = set()
+    for comment in re.findall(r"/\*\*(.*?)\*/", text, re.DOTALL):
+        names = re.match(r"\s*((?:\w+, +)*\w+):", re.sub(r"\n \* ?", " ", comment))
+        if names:
+            documented.update(re.split(", +", names.group(1)))
+    missing = []
+    for match in re.finditer(r"^(?:DLH_EXPORT[^;]*?\b(dlh_\w+) \(|typedef (?:struct|enum) (?:\w+ )?\{(?:(?!^\}).)*"
+                             r"^\} (Dlh\w+)|typedef struct \w+ (Dlh\w+)|#define ((?:DLH|dlh)_\w+))",
+                             text, re.MULTILINE | re.DOTALL):
+        name = next(group for group in match.groups() if group)
+        line = text[match.end():].split("\n", 1)[0]
+        if name in documented or name.endswith("_") or (
+                match.group(0)[0] != "D" and (COMMENTED.search(text[:match.start()]) or "/*" in line)):
+            continue
+        missing.append(name)
+    return missing
+
+
 def check_headers():
     glib = subprocess.run(["pkg-config", "--cflags", "glib-2.0"], text=True, capture_output=True,
                           check=True).stdout.split()
@@ -92,6 +115,7 @@ def check_headers():
              compiles(["g++"], ["-x", "c++", "-std=c++11", "-pedantic", *glib], header))
         case(f"/headers/{header}/c++17",
              compiles(["g++"], ["-x", "c++", "-std=c++17", *glib], header))
+        case(f"/headers/{header}/documented", " ".join(undocumented(read(f"core/dlhost/{header}"))))
         case(f"/headers/{header}/short",
              f"{lines} lines, at most {MAX_LINES}" if lines > MAX_LINES else "")
 

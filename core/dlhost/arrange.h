@@ -18,19 +18,21 @@ DLH_EXPORT DlhNode *dlh_transpose (DlhNode *x, const guint *axes, guint n);
 DLH_EXPORT DlhNode *dlh_t (DlhNode *x);
 /** dlh_broadcast: NumPy's rule: axes are prepended, sizes of 1 repeat. */
 DLH_EXPORT DlhNode *dlh_broadcast (DlhNode *x, DlhShape shape);
-/** dlh_slice: elements @start, @start + @step, .. below @stop along @axis; 0 <= start <= stop <= size,
- * step >= 1. */
+/** dlh_slice: elements @start, @start + @step, .. below @stop along @axis; 0 <= start <= stop <=
+ * size, step >= 1. */
 DLH_EXPORT DlhNode *dlh_slice (DlhNode *x, int axis, gint64 start, gint64 stop, gint64 step);
 /** dlh_slice_scatter: the adjoint: @x placed in zeros of size @size along @axis. */
 DLH_EXPORT DlhNode *dlh_slice_scatter (DlhNode *x, int axis, gint64 start, gint64 step,
                                        gint64 size);
 /** dlh_index: slice of one, with the axis removed. */
 DLH_EXPORT DlhNode *dlh_index (DlhNode *x, int axis, gint64 i);
+/** dlh_concat: joins @n nodes along @axis; their other sizes and element types must agree. */
 DLH_EXPORT DlhNode *dlh_concat (DlhNode *const *xs, guint n, int axis);
 /** dlh_stack: joins along a new @axis. */
 DLH_EXPORT DlhNode *dlh_stack (DlhNode *const *xs, guint n, int axis);
 /** dlh_pad: @before[i] and @after[i] copies of @value around axis i; arrays of the rank. */
 DLH_EXPORT DlhNode *dlh_pad (DlhNode *x, const gint64 *before, const gint64 *after, double value);
+/** dlh_reverse: of @x's shape: its elements in the opposite order along @axis. */
 DLH_EXPORT DlhNode *dlh_reverse (DlhNode *x, int axis);
 /** dlh_gather: x[.., index, ..] along @axis: shape x[:axis] + index + x[axis+1:]. @index is i32 or
  * i64; one outside [0, size) stops the run. Embedding is axis 0. */

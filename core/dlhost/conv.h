@@ -7,6 +7,7 @@
 
 G_BEGIN_DECLS
 
+/* How a kernel moves over a picture. */
 typedef struct {
     gint64 stride[2];
     gint64 padding[2];  /* zeros on both sides */
@@ -45,6 +46,7 @@ DLH_EXPORT DlhNode *dlh_patches_adjoint (DlhNode *p, gint64 kernel_height, gint6
                                          DlhConv conv, gint64 channels, gint64 height,
                                          gint64 width);
 
+/* A window and how it moves. */
 typedef struct {
     gint64 kernel[2];
     gint64 stride[2];

@@ -7,14 +7,16 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhData DlhData;
+typedef struct _DlhData DlhData; /* the splits of a data set */
 
+/* A part of the data. */
 typedef enum {
     DLH_SPLIT_TRAIN = 1,
     DLH_SPLIT_VALID,
     DLH_SPLIT_TEST,
 } DlhSplit;
 
+/* What belongs to an input. */
 typedef enum {
     DLH_TARGET_NONE = 1, /* inputs only */
     DLH_TARGET_CLASS,    /* i64 (n): 0 .. n_classes - 1 */
@@ -22,6 +24,7 @@ typedef enum {
     DLH_TARGET_SEQUENCE, /* i64 (n, T): a class for each step of an input (n, T) */
 } DlhTargetKind;
 
+/* The interface of a dataset plugin. */
 typedef struct {
     gsize size;
     /* Loads the splits into @data with dlh_data_set_split() and describes them. @dtype is that of
@@ -29,6 +32,8 @@ typedef struct {
     gboolean (*load) (DlhData *data, DlhDType dtype, gconstpointer options, GError **error);
 } DlhDataset;
 
+/** dlh_data_new, dlh_data_ref, dlh_data_unref: (transfer full): an empty data set; hosts make it,
+ * and a dataset plugin is given one to fill. Unreferencing NULL does nothing. */
 DLH_EXPORT DlhData *dlh_data_new (void);
 DLH_EXPORT DlhData *dlh_data_ref (DlhData *data);
 DLH_EXPORT void dlh_data_unref (DlhData *data);
@@ -61,10 +66,19 @@ DLH_EXPORT void dlh_data_limit (DlhData *data, gint64 n);
  * mean is taken, and it is divided by its standard deviation (population form, 0 counts as 1). */
 DLH_EXPORT void dlh_data_standardize (DlhData *data);
 
+/* What there is, for models, tasks and hosts. */
+
+/** dlh_data_has_split, dlh_data_count: whether @split was set, and its number of examples (0 if
+ * not). */
 DLH_EXPORT gboolean dlh_data_has_split (DlhData *data, DlhSplit split);
+/** dlh_data_inputs, dlh_data_targets: (transfer none) (nullable): (n, ...), NULL where there are
+ * none. */
 DLH_EXPORT DlhTensor *dlh_data_inputs (DlhData *data, DlhSplit split);
 DLH_EXPORT DlhTensor *dlh_data_targets (DlhData *data, DlhSplit split);
 DLH_EXPORT gint64 dlh_data_count (DlhData *data, DlhSplit split);
+/** dlh_data_target_kind, dlh_data_n_classes, dlh_data_vocabulary, dlh_data_is_stream,
+ * dlh_data_lanes, dlh_data_target_mean, dlh_data_target_std: as set; without a call: none, 0, 0,
+ * FALSE, 0, 0 and 1. */
 DLH_EXPORT DlhTargetKind dlh_data_target_kind (DlhData *data);
 DLH_EXPORT gint64 dlh_data_n_classes (DlhData *data);
 DLH_EXPORT gint64 dlh_data_vocabulary (DlhData *data);
@@ -72,7 +86,7 @@ DLH_EXPORT gboolean dlh_data_is_stream (DlhData *data);
 DLH_EXPORT gint64 dlh_data_lanes (DlhData *data);
 DLH_EXPORT double dlh_data_target_mean (DlhData *data);
 DLH_EXPORT double dlh_data_target_std (DlhData *data);
-/** dlh_data_input_shape: of one example: without the leading axis. */
+/** dlh_data_input_shape, dlh_data_target_shape: of one example: without the leading axis. */
 DLH_EXPORT DlhShape dlh_data_input_shape (DlhData *data);
 DLH_EXPORT DlhShape dlh_data_target_shape (DlhData *data);
 

@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhDistribution DlhDistribution;
+typedef struct _DlhDistribution DlhDistribution; /* parameters and family */
 
 /** dlh_categorical: @logits (.., K); a draw is i64 (..), event rank 0. */
 DLH_EXPORT DlhDistribution *dlh_categorical (DlhNode *logits);
@@ -28,9 +28,11 @@ DLH_EXPORT DlhNode *dlh_log_prob (DlhDistribution *d, DlhNode *value);
 DLH_EXPORT DlhNode *dlh_sample_from (DlhDistribution *d, DlhStream *stream);
 /** dlh_rsample: a draw differentiable by the parameters; sticky error for discrete ones. */
 DLH_EXPORT DlhNode *dlh_rsample (DlhDistribution *d, DlhStream *stream);
+/** dlh_entropy: of each case (..), in nats; sticky error where the family has no closed form. */
 DLH_EXPORT DlhNode *dlh_entropy (DlhDistribution *d);
 /** dlh_kl: KL(p || q), closed forms within one family; sticky error otherwise. */
 DLH_EXPORT DlhNode *dlh_kl (DlhDistribution *p, DlhDistribution *q);
+/** dlh_distribution_mean: of the shape of a draw (of the probabilities when that is a class). */
 DLH_EXPORT DlhNode *dlh_distribution_mean (DlhDistribution *d);
 /** dlh_distribution_mode: the most probable value: the class, 0 or 1, the mean. */
 DLH_EXPORT DlhNode *dlh_distribution_mode (DlhDistribution *d);
@@ -41,9 +43,11 @@ DLH_EXPORT DlhNode *dlh_distribution_outputs (DlhDistribution *d);
 DLH_EXPORT DlhNode *dlh_fisher (DlhDistribution *d);
 /** dlh_fisher_multiply: the Fisher times @v, of z's shape, without forming it. */
 DLH_EXPORT DlhNode *dlh_fisher_multiply (DlhDistribution *d, DlhNode *v);
-/** dlh_fisher_root_multiply: R @v with R R' the Fisher: its columns (@v one-hot) back-propagated give
- * the exact Fisher of the weights, random signs give curvature propagation. */
+/** dlh_fisher_root_multiply: R @v with R R' the Fisher: its columns (@v one-hot) back-propagated
+ * give the exact Fisher of the weights, random signs give curvature propagation. */
 DLH_EXPORT DlhNode *dlh_fisher_root_multiply (DlhDistribution *d, DlhNode *v);
+/** dlh_distribution_name, dlh_distribution_event_rank: the family, and how many of the last axes
+ * are one draw. */
 DLH_EXPORT const char *dlh_distribution_name (DlhDistribution *d);
 DLH_EXPORT guint dlh_distribution_event_rank (DlhDistribution *d);
 
@@ -68,6 +72,8 @@ typedef struct {
 DLH_EXPORT DlhDistribution *dlh_distribution_new (const DlhDistributionClass *family,
                                                   DlhNode *const *parameters, guint n,
                                                   guint event_rank);
+/** dlh_distribution_parameter: parameter @i of dlh_distribution_new(), for the class's functions.
+ * */
 DLH_EXPORT DlhNode *dlh_distribution_parameter (DlhDistribution *d, guint i);
 
 G_END_DECLS

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 
 struct DLManagedTensorVersioned;
 
+/* How a tensor is handed over. */
 typedef enum {
     DLH_DLPACK_READ_ONLY = 1 << 0, /* tells the consumer not to write */
     DLH_DLPACK_COPY = 1 << 1,      /* memory of its own, which nobody else writes */

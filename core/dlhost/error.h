@@ -6,8 +6,10 @@
 
 G_BEGIN_DECLS
 
+/* The domain of the library's errors. */
 #define DLH_ERROR (dlh_error_quark ())
 
+/* Codes of DLH_ERROR. */
 typedef enum {
     DLH_ERROR_SHAPE = 1, /* shapes or element types that do not fit each other */
     DLH_ERROR_OPTION,    /* an unknown, ill-typed or out-of-range parameter or argument */
@@ -21,6 +23,7 @@ typedef enum {
     DLH_ERROR_CANCELLED, /* the user asked to stop */
 } DlhErrorCode;
 
+/** dlh_error_quark: Returns: the domain of these errors; write DLH_ERROR. */
 DLH_EXPORT GQuark dlh_error_quark (void);
 
 G_END_DECLS

@@ -7,8 +7,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhFunction DlhFunction;
+typedef struct _DlhFunction DlhFunction; /* a compiled graph */
 
+/* Parts of compiling that can be left out. */
 typedef enum {
     DLH_COMPILE_DEFAULT = 0,
     DLH_COMPILE_NO_FUSION = 1 << 0,   /* one step a node */
@@ -23,9 +24,13 @@ typedef enum {
  */
 DLH_EXPORT DlhFunction *dlh_graph_compile (DlhGraph *graph, DlhNode *const *outputs, guint n_outputs,
                                            GError **error);
+/** dlh_graph_compile_full: the same with @flags, to look for the part of compiling that is to
+ * blame. */
 DLH_EXPORT DlhFunction *dlh_graph_compile_full (DlhGraph *graph, DlhNode *const *outputs,
                                                 guint n_outputs, DlhCompileFlags flags,
                                                 GError **error);
+/** dlh_function_ref, dlh_function_unref: a function keeps its graph; unreferencing NULL does
+ * nothing. */
 DLH_EXPORT DlhFunction *dlh_function_ref (DlhFunction *function);
 DLH_EXPORT void dlh_function_unref (DlhFunction *function);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhFunction, dlh_function_unref)
@@ -39,7 +44,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhFunction, dlh_function_unref)
  */
 DLH_EXPORT gboolean dlh_function_run (DlhFunction *function, DlhTensor *const *inputs,
                                       guint n_inputs, GError **error);
-/** dlh_function_output: (transfer none): output @i, valid until the next run; NULL for an assign. */
+/** dlh_function_output: (transfer none): output @i, valid until the next run; NULL for an assign.
+ * */
 DLH_EXPORT const DlhTensor *dlh_function_output (DlhFunction *function, guint i);
 /** dlh_function_scalar: the first element of output @i. */
 DLH_EXPORT double dlh_function_scalar (DlhFunction *function, guint i);
@@ -53,6 +59,7 @@ DLH_EXPORT gboolean dlh_function_diagnose (DlhFunction *function, DlhTensor *con
 
 /* What a run costs. */
 
+/* One step of a function. */
 typedef struct {
     const char *name;  /* "conv2d", "fused(mul,add,tanh)" */
     const char *scope; /* "model/conv1" */
@@ -68,11 +75,13 @@ DLH_EXPORT GArray *dlh_function_profile (DlhFunction *function, DlhTensor *const
                                          guint n_inputs, guint repeats, GError **error);
 /** dlh_function_memory: bytes of the buffer plan (without variables and inputs). */
 DLH_EXPORT gsize dlh_function_memory (DlhFunction *function);
+/** dlh_function_n_steps: how many kernels a run calls, after fusion. */
 DLH_EXPORT guint dlh_function_n_steps (DlhFunction *function);
 
 /* Threads: one pool for all kernels, BLAS and convolutions of the process. */
 
-/** dlh_set_threads: 0 means every core that the process may use. */
+/** dlh_set_threads, dlh_get_threads: how many threads kernels use; 0 means every core that the
+ * process may use. Not while a function runs. */
 DLH_EXPORT void dlh_set_threads (guint n);
 DLH_EXPORT guint dlh_get_threads (void);
 /** dlh_cpu_level: Returns: "baseline", "avx2" or "avx512": the kernels in use. */

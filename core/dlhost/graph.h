@@ -15,17 +15,20 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhGraph DlhGraph;
-typedef struct _DlhNode DlhNode;
+typedef struct _DlhGraph DlhGraph; /* nodes, and the first error */
+typedef struct _DlhNode DlhNode; /* a value */
 typedef struct _DlhOp DlhOp;
-typedef struct _DlhVariable DlhVariable;
+typedef struct _DlhVariable DlhVariable; /* a named tensor of a store */
 
+/** dlh_graph_new, dlh_graph_ref, dlh_graph_unref: (transfer full): an empty graph; its nodes live
+ * as long as it does. Unreferencing NULL does nothing. */
 DLH_EXPORT DlhGraph *dlh_graph_new (void);
 DLH_EXPORT DlhGraph *dlh_graph_ref (DlhGraph *graph);
 DLH_EXPORT void dlh_graph_unref (DlhGraph *graph);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhGraph, dlh_graph_unref)
 
-/** dlh_graph_push_scope: nodes made until dlh_graph_pop_scope() are named "outer/@name". */
+/** dlh_graph_push_scope, dlh_graph_pop_scope: nodes made between the two are named "outer/@name".
+ * */
 DLH_EXPORT void dlh_graph_push_scope (DlhGraph *graph, const char *name);
 DLH_EXPORT void dlh_graph_pop_scope (DlhGraph *graph);
 /** dlh_graph_get_scope: Returns: (transfer none): "" at the top, else "model/conv1". */
@@ -49,6 +52,7 @@ DLH_EXPORT gboolean dlh_node_failed (const DlhNode *node);
 DLH_EXPORT DlhNode *dlh_input (DlhGraph *graph, const char *name, DlhDType dtype, DlhShape shape);
 /** dlh_constant: a copy of @value is kept in the graph. */
 DLH_EXPORT DlhNode *dlh_constant (DlhGraph *graph, const DlhTensor *value);
+/** dlh_scalar: the constant @value of shape []. */
 DLH_EXPORT DlhNode *dlh_scalar (DlhGraph *graph, DlhDType dtype, double value);
 /** dlh_full, dlh_full_like: @value everywhere. */
 DLH_EXPORT DlhNode *dlh_full (DlhGraph *graph, DlhDType dtype, DlhShape shape, double value);
@@ -58,8 +62,8 @@ DLH_EXPORT DlhNode *dlh_arange (DlhGraph *graph, DlhDType dtype, gint64 n);
 /** dlh_read: the variable's value before the run. */
 DLH_EXPORT DlhNode *dlh_read (DlhGraph *graph, DlhVariable *variable);
 
-/* What a node is. */
-
+/** dlh_node_graph, dlh_node_op, dlh_node_n_inputs, dlh_node_input, dlh_node_dtype, dlh_node_shape,
+ * dlh_node_rank, dlh_node_scope: (transfer none): what a node is. */
 DLH_EXPORT DlhGraph *dlh_node_graph (const DlhNode *node);
 DLH_EXPORT const DlhOp *dlh_node_op (const DlhNode *node);
 /** dlh_node_is: Returns: whether @node's op has this name, for example "linear". */
@@ -85,6 +89,7 @@ DLH_EXPORT gboolean dlh_node_constant_value (const DlhNode *node, double *value)
 
 /* Queries and rewriting. */
 
+/* A place where a value is used. */
 typedef struct {
     DlhNode *node; /* the consumer */
     guint input;   /* which of its inputs */
@@ -97,7 +102,8 @@ typedef struct {
  * looks through reshape, cast, broadcast and stop-gradient only when nothing else uses them.
  */
 DLH_EXPORT GArray *dlh_graph_uses (DlhNode *const *roots, guint n_roots, DlhVariable *variable);
-/** dlh_graph_variables: (element-type DlhVariable*) (transfer container): read by @roots' ancestors. */
+/** dlh_graph_variables: (element-type DlhVariable*) (transfer container): read by @roots'
+ * ancestors. */
 DLH_EXPORT GPtrArray *dlh_graph_variables (DlhNode *const *roots, guint n_roots);
 
 /**

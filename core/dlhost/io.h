@@ -45,10 +45,11 @@ DLH_EXPORT DlhTensor *dlh_npy_read (const char *path, GError **error);
 /** dlh_npy_write: version 1.0, written as dlh_file_write() does. */
 DLH_EXPORT gboolean dlh_npy_write (const char *path, const DlhTensor *tensor, GError **error);
 
-typedef struct _DlhNpz DlhNpz;
+typedef struct _DlhNpz DlhNpz; /* arrays by name */
 
 /** dlh_npz_open: reads and checks the directory; arrays follow one by one. The file stays open. */
 DLH_EXPORT DlhNpz *dlh_npz_open (const char *path, GError **error);
+/** dlh_npz_free: NULL is allowed. */
 DLH_EXPORT void dlh_npz_free (DlhNpz *npz);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhNpz, dlh_npz_free)
 /** dlh_npz_names: (element-type utf8) (transfer none): in the file's order, without ".npy". */
@@ -63,6 +64,8 @@ DLH_EXPORT gboolean dlh_npz_write (const char *path, const char *const *names,
 /* safetensors (huggingface/safetensors, format of 2022): a JSON header, raw little-endian data. */
 typedef struct _DlhSafetensors DlhSafetensors;
 
+/** dlh_safetensors_read, dlh_safetensors_free: (transfer full): the whole file, checked in full, or
+ * NULL with DLH_ERROR_DATA or DLH_ERROR_IO. Freeing NULL does nothing. */
 DLH_EXPORT DlhSafetensors *dlh_safetensors_read (const char *path, GError **error);
 /** dlh_safetensors_read_lenient: passes over bytes after the last tensor, which the format forbids
  * and some files have. @n_stray: (out) (optional): how many. */

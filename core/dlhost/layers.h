@@ -29,17 +29,18 @@ DLH_EXPORT DlhNode *dlh_conv_layer (DlhBuild *b, const char *name, DlhNode *x, g
  * @h0, @c0: (nullable): (B, h), zeros when NULL; @h_last, @c_last: (out) (optional). */
 DLH_EXPORT DlhNode *dlh_lstm (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
                               DlhNode *h0, DlhNode *c0, DlhNode **h_last, DlhNode **c_last);
-/** dlh_gru: as dlh_lstm(), and "hidden/bias" (3h); gates r z n, n = tanh (W x + b + r * (U h + bh)),
- * h <- (1 - z) n + z h. */
+/** dlh_gru: as dlh_lstm(), and "hidden/bias" (3h); gates r z n, n = tanh (W x + b + r * (U h +
+ * bh)), h <- (1 - z) n + z h. */
 DLH_EXPORT DlhNode *dlh_gru (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
                              DlhNode *h0, DlhNode **h_last);
-/** dlh_batch_norm: over all axes but @axis; "scale", "shift", running "mean" and "variance" (unbiased),
- * which training moves by running <- (1 - momentum) running + momentum batch. */
+/** dlh_batch_norm: over all axes but @axis; "scale", "shift", running "mean" and "variance"
+ * (unbiased), which training moves by running <- (1 - momentum) running + momentum batch. */
 DLH_EXPORT DlhNode *dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis,
                                     double momentum, double epsilon);
 /** dlh_layer_norm: over the last axis. */
 DLH_EXPORT DlhNode *dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, double epsilon);
-/** dlh_dropout: keeps with probability 1 - @rate and scales by its inverse; identity unless training. */
+/** dlh_dropout: keeps with probability 1 - @rate and scales by its inverse; identity unless
+ * training. */
 DLH_EXPORT DlhNode *dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate);
 
 G_END_DECLS

@@ -4,6 +4,7 @@
 
 #include <glib.h>
 
+/* Of the library that these headers came with. */
 #define DLH_VERSION "1.0.0"
 
 /* The binary interface. A plugin with another major number is refused; a minor number only grows,
@@ -11,4 +12,5 @@
 #define DLH_ABI_MAJOR 1
 #define DLH_ABI_MINOR 0
 
+/* Marks what leaves a library that is built with -fvisibility=hidden. */
 #define DLH_EXPORT __attribute__ ((visibility ("default")))

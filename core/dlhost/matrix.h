@@ -12,7 +12,8 @@ DLH_EXPORT DlhNode *dlh_matmul (DlhNode *a, DlhNode *b);
 /** dlh_matmul_t: op(a) op(b), transposing the last two axes of each as asked. */
 DLH_EXPORT DlhNode *dlh_matmul_t (DlhNode *a, gboolean transpose_a, DlhNode *b,
                                   gboolean transpose_b);
-/** DlhMatmulAttrs: attributes of the op "matmul", into which transposes of operands are absorbed. */
+/** DlhMatmulAttrs: attributes of the op "matmul", into which transposes of operands are absorbed.
+ * */
 typedef struct {
     gint64 transpose_a, transpose_b;
 } DlhMatmulAttrs;
@@ -41,8 +42,9 @@ DLH_EXPORT DlhNode *dlh_cholesky_inverse (DlhNode *l);
 DLH_EXPORT DlhNode *dlh_cholesky_logdet (DlhNode *l);
 /** dlh_logdet: of a positive definite matrix (.., n, n). */
 DLH_EXPORT DlhNode *dlh_logdet (DlhNode *a);
-/** dlh_spd_solve: a^-1 b for positive definite a (.., n, n). As with dlh_logdet(), the gradient goes to
- * @a itself, without differentiating a factorisation; all share one dlh_cholesky() of @a. */
+/** dlh_spd_solve: a^-1 b for positive definite a (.., n, n). As with dlh_logdet(), the gradient
+ * goes to @a itself, without differentiating a factorisation; all share one dlh_cholesky() of @a.
+ * */
 DLH_EXPORT DlhNode *dlh_spd_solve (DlhNode *a, DlhNode *b);
 /**
  * dlh_eigh:

@@ -15,8 +15,10 @@
 
 G_BEGIN_DECLS
 
+/* As n_inputs: any number. */
 #define DLH_VARIADIC G_MAXUINT
 
+/* Properties that the compiler and the tests must know. */
 typedef enum {
     DLH_OP_IMPURE = 1 << 0,      /* never merged with an equal node, never folded */
     DLH_OP_VIEW = 1 << 1,        /* output is input 0's memory under another shape */
@@ -38,6 +40,7 @@ typedef struct {
 /* How the automatic tests get small valid inputs; see dlhost/sample.h. */
 typedef struct _DlhSample DlhSample;
 
+/* The row. */
 struct _DlhOp {
     gsize size;
     const char *name;
@@ -92,6 +95,8 @@ DLH_EXPORT DlhNode *dlh_node_new_leaf (DlhGraph *graph, const DlhOp *op, gconstp
 DLH_EXPORT DlhNode *dlh_node_rebuild (DlhNode *node, DlhNode *const *inputs);
 
 /* Shape rules for the usual cases. */
+/** dlh_infer_same, dlh_infer_compare: the output is like the inputs, which must agree, or bool of
+ * their shape. */
 DLH_EXPORT gboolean dlh_infer_same (const DlhNode *node, DlhDType *dtype, DlhShape *shape,
                                     GError **error); /* float inputs of one shape and dtype */
 DLH_EXPORT gboolean dlh_infer_compare (const DlhNode *node, DlhDType *dtype, DlhShape *shape,

@@ -15,8 +15,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhUpdate DlhUpdate;
+typedef struct _DlhUpdate DlhUpdate; /* a training step in the making */
 
+/* The interface of an optimizer plugin; build() may run for several batch sizes. */
 typedef struct {
     gsize size;
     gboolean (*build) (DlhUpdate *update, gconstpointer options, GError **error);
@@ -24,9 +25,12 @@ typedef struct {
 
 /* What there is to work with. */
 
+/** dlh_update_graph, dlh_update_store, dlh_update_objective: (transfer none): the graph of the
+ * training step, its variables, and what the model made of the batch. */
 DLH_EXPORT DlhGraph *dlh_update_graph (DlhUpdate *u);
 DLH_EXPORT DlhStore *dlh_update_store (DlhUpdate *u);
 DLH_EXPORT const DlhObjective *dlh_update_objective (DlhUpdate *u);
+/** dlh_update_n_params, dlh_update_variable: the trainable variables that the loss depends on. */
 DLH_EXPORT guint dlh_update_n_params (DlhUpdate *u);
 DLH_EXPORT DlhVariable *dlh_update_variable (DlhUpdate *u, guint i);
 /** dlh_update_value: parameter @i before the step. */

@@ -9,6 +9,7 @@
 
 G_BEGIN_DECLS
 
+/* Types of options and of the fields that they fill. */
 typedef enum {
     DLH_OPTION_BOOL = 1, /* gboolean */
     DLH_OPTION_INT,      /* gint64 */
@@ -19,16 +20,19 @@ typedef enum {
     DLH_OPTION_INTS,     /* DlhInts, at least one */
 } DlhOptionType;
 
+/* A list of numbers; its memory is the host's. */
 typedef struct {
     const double *values;
     gsize n;
 } DlhDoubles;
 
+/* A list of whole numbers; its memory is the host's. */
 typedef struct {
     const gint64 *values;
     gsize n;
 } DlhInts;
 
+/* What a range or a list allows. */
 typedef enum {
     DLH_MIN_OPEN = 1 << 0, /* the value must be above min */
     DLH_MAX_OPEN = 1 << 1, /* the value must be below max */
@@ -56,6 +60,14 @@ typedef struct {
     .size = sizeof (((S *) 0)->f) +                                                                \
             0 * sizeof (char[1 - 2 * !__builtin_types_compatible_p (__typeof__ (((S *) 0)->f), T)])
 
+/**
+ * DLH_BOOL_OPTION, DLH_INT, DLH_DOUBLE, DLH_STRING, DLH_CHOICE, DLH_DOUBLES, DLH_INTS:
+ * Rows of the table.
+ * @S: the option struct
+ * @f: its field, whose C type is checked
+ * @value: the default
+ * @text: one line of help; members of DlhOption may follow: .flags = DLH_MAX_OPEN, .unit = "steps"
+ */
 #define DLH_BOOL_OPTION(S, f, value, text, ...)                                                    \
     {DLH_FIELD_ (S, f, gboolean), .type = DLH_OPTION_BOOL, .preset = #value, .doc = text,          \
      ##__VA_ARGS__}

@@ -12,6 +12,7 @@
 
 G_BEGIN_DECLS
 
+/* Kinds of plugins; each has a header with its interface. */
 typedef enum {
     DLH_OPTIMIZER = 1,
     DLH_MODEL,
@@ -46,11 +47,16 @@ typedef struct {
     gconstpointer interface; /* DlhOptimizer, DlhModel, ... by kind; begins with its size */
 } DlhPlugin;
 
+/* Owner and type of the ELF note, for those who read it by other means. */
 #define DLH_NOTE_NAME "dlhost"
 #define DLH_NOTE_TYPE 1
 
+/* The table of options: rows of <dlhost/option.h>, or none. */
 #define DLH_OPTIONS(...) {__VA_ARGS__}
 
+/* Defines the note and the symbol `dlhost_plugin`: kind, the variable that holds its interface, the
+ * type of the option struct, DLH_OPTIONS (...), then members of DlhManifest by name. The licence is
+ * MIT unless `.licence` says otherwise. Ends with a semicolon. */
 #define DLH_PLUGIN_DEFINE(plugin_kind, object, Options, table, ...)                                \
     static const struct {                                                                          \
         guint32 name_size, descriptor_size, type;                                                  \

@@ -12,11 +12,14 @@ G_BEGIN_DECLS
 /** dlh_store_stream: (transfer none): the stream @name of the store, made at the first call. */
 DLH_EXPORT DlhStream *dlh_store_stream (DlhStore *store, const char *name);
 
+/** dlh_uniform, dlh_normal: a float node of fresh draws at each run, uniform in [0, 1) or standard
+ * normal; not differentiable. */
 DLH_EXPORT DlhNode *dlh_uniform (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
                                  DlhShape shape); /* in [0, 1) */
 DLH_EXPORT DlhNode *dlh_normal (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
                                 DlhShape shape);
-/** dlh_bernoulli_draw: 1 with probability @p (same shape), else 0, in @p's dtype; not differentiable. */
+/** dlh_bernoulli_draw: 1 with probability @p (same shape), else 0, in @p's dtype; not
+ * differentiable. */
 DLH_EXPORT DlhNode *dlh_bernoulli_draw (DlhStream *stream, DlhNode *p);
 /** dlh_rademacher: -1 or 1. */
 DLH_EXPORT DlhNode *dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType dtype,

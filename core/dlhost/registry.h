@@ -7,8 +7,8 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhRegistry DlhRegistry;
-typedef struct _DlhComponent DlhComponent;
+typedef struct _DlhRegistry DlhRegistry; /* the plugins on a search path */
+typedef struct _DlhComponent DlhComponent; /* a loaded plugin with its options */
 
 /* A plugin file as its note describes it. */
 typedef struct {
@@ -28,6 +28,7 @@ typedef struct {
  * @path: (nullable): directories separated by ':', searched in this order; none is read yet
  */
 DLH_EXPORT DlhRegistry *dlh_registry_new (const char *path);
+/** dlh_registry_free: components that were loaded from it live on. */
 DLH_EXPORT void dlh_registry_free (DlhRegistry *registry);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhRegistry, dlh_registry_free)
 
@@ -45,7 +46,9 @@ DLH_EXPORT GPtrArray *dlh_registry_rejects (DlhRegistry *registry);
  */
 DLH_EXPORT const DlhPluginInfo *dlh_registry_find (DlhRegistry *registry, DlhPluginKind kind,
                                                    const char *name, GError **error);
-DLH_EXPORT const char *dlh_plugin_kind_name (DlhPluginKind kind); /* "optimizer" */
+/** dlh_plugin_kind_name, dlh_plugin_kind_from_name: "optimizer" and so on; "plugin" and 0 for what
+ * is no kind. */
+DLH_EXPORT const char *dlh_plugin_kind_name (DlhPluginKind kind);
 DLH_EXPORT DlhPluginKind dlh_plugin_kind_from_name (const char *name);
 
 /**
@@ -60,17 +63,20 @@ DLH_EXPORT DlhComponent *dlh_registry_load (DlhRegistry *registry, DlhPluginKind
 /** dlh_component_new_static: a plugin linked into the program; @plugin lives forever. */
 DLH_EXPORT DlhComponent *dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings,
                                                    GError **error);
+/** dlh_component_ref, dlh_component_unref: unreferencing NULL does nothing. */
 DLH_EXPORT DlhComponent *dlh_component_ref (DlhComponent *component);
 DLH_EXPORT void dlh_component_unref (DlhComponent *component);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhComponent, dlh_component_unref)
 
+/** dlh_component_name, dlh_component_manifest: (transfer none): what the plugin says of itself. */
 DLH_EXPORT const char *dlh_component_name (const DlhComponent *component);
 DLH_EXPORT const DlhManifest *dlh_component_manifest (const DlhComponent *component);
 /** dlh_component_interface: (transfer none): the kind's struct. */
 DLH_EXPORT gconstpointer dlh_component_interface (const DlhComponent *component);
 /** dlh_component_options: (transfer none): the filled option struct. */
 DLH_EXPORT gconstpointer dlh_component_options (const DlhComponent *component);
-/** dlh_component_option_table: (transfer none): the records, dlh_component_manifest()->n_options. */
+/** dlh_component_option_table: (transfer none): the records, dlh_component_manifest()->n_options.
+ * */
 DLH_EXPORT const DlhOption *dlh_component_option_table (const DlhComponent *component);
 /** dlh_component_option_text: (transfer full): the value of option @i, as it would be typed. */
 DLH_EXPORT char *dlh_component_option_text (const DlhComponent *component, guint i);
@@ -84,11 +90,13 @@ DLH_EXPORT char *dlh_component_option_text (const DlhComponent *component, guint
  */
 DLH_EXPORT gpointer dlh_options_parse (const char *who, const DlhOption *options, guint n,
                                        GHashTable *settings, gpointer out, GError **error);
+/** dlh_options_arena_free: strings and lists of the struct are gone then. */
 DLH_EXPORT void dlh_options_arena_free (gpointer arena);
 /** dlh_option_range: (transfer full) (nullable): what a value must be: "[0, 1)", "(0, inf)", or the
  * choices "a|b"; NULL when everything of its type goes. */
 DLH_EXPORT char *dlh_option_range (const DlhOption *option);
-/** dlh_nearest_name: (nullable): the entry of @names nearest to @name, when near enough to suggest. */
+/** dlh_nearest_name: (nullable): the entry of @names nearest to @name, when near enough to suggest.
+ * */
 DLH_EXPORT const char *dlh_nearest_name (const char *name, const char *const *names, guint n);
 
 G_END_DECLS

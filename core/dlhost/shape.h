@@ -13,8 +13,10 @@
 
 G_BEGIN_DECLS
 
+/* The most axes that a shape can have. */
 #define DLH_MAX_RANK 8
 
+/* Types of elements. */
 typedef enum {
     DLH_F32 = 1,
     DLH_F64,
@@ -23,6 +25,7 @@ typedef enum {
     DLH_BOOL, /* one byte, 0 or 1 */
 } DlhDType;
 
+/* Sizes of the axes, outermost first. */
 typedef struct {
     guint rank;
     gint64 dims[DLH_MAX_RANK]; /* unused ones are 0 */
@@ -65,6 +68,7 @@ dlh_shape_of (gsize rank, const gint64 *dims)
 
 /** dlh_shape_make: @rank sizes from an array; @rank is at most DLH_MAX_RANK. */
 DLH_EXPORT DlhShape dlh_shape_make (guint rank, const gint64 *dims);
+/** dlh_shape_equal: Returns: whether rank and sizes agree. */
 DLH_EXPORT gboolean dlh_shape_equal (DlhShape a, DlhShape b);
 /** dlh_shape_count: Returns: the number of elements, 1 for a scalar. The shape must be valid. */
 DLH_EXPORT gint64 dlh_shape_count (DlhShape shape);
@@ -79,6 +83,8 @@ DLH_EXPORT DlhShape dlh_shape_with (DlhShape shape, guint axis, gint64 n);
 DLH_EXPORT DlhShape dlh_shape_insert (DlhShape shape, guint axis, gint64 n);
 DLH_EXPORT DlhShape dlh_shape_remove (DlhShape shape, guint axis);
 
+/** dlh_dtype_size, dlh_dtype_name, dlh_dtype_is_float: bytes an element, "f32" and so on, whether
+ * it is f32 or f64. */
 DLH_EXPORT gsize dlh_dtype_size (DlhDType dtype);
 DLH_EXPORT const char *dlh_dtype_name (DlhDType dtype); /* "f32", ... */
 /** dlh_dtype_from_name: Returns: 0 when @name is none. */

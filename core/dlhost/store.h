@@ -7,8 +7,8 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhStore DlhStore;
-typedef struct _DlhStream DlhStream;
+typedef struct _DlhStore DlhStore; /* all variables of a run */
+typedef struct _DlhStream DlhStream; /* a named source of random numbers */
 
 /* How a variable gets its first value. Draws come from the random stream "init/<name>", so they do
  * not depend on the order of creation. Fans: shape (out, in, receptive field...). */
@@ -27,15 +27,18 @@ typedef enum {
     DLH_INIT_FORGET_BIAS, /* (4 h): a in the second quarter, an LSTM's forget gate; else zeros */
 } DlhInitKind;
 
+/* A way to make first values, with its numbers. */
 typedef struct {
     DlhInitKind kind;
     double a, b;
 } DlhInit;
 
-/** dlh_init_named: he, glorot, lecun, fan_in, orthogonal with gain 1, sparse with 15 standard normal
- * links; an unknown name gives kind 0, which every store refuses. */
+/** dlh_init_named: he, glorot, lecun, fan_in, orthogonal with gain 1, sparse with 15 standard
+ * normal links; an unknown name gives kind 0, which every store refuses. */
 DLH_EXPORT DlhInit dlh_init_named (const char *name);
 
+/** dlh_store_new, dlh_store_ref, dlh_store_unref: (transfer full): an empty store; @seed is that of
+ * all its streams and first values. Unreferencing NULL does nothing. */
 DLH_EXPORT DlhStore *dlh_store_new (guint64 seed, DlhDType float_dtype);
 DLH_EXPORT DlhStore *dlh_store_ref (DlhStore *store);
 DLH_EXPORT void dlh_store_unref (DlhStore *store);
@@ -43,6 +46,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhStore, dlh_store_unref)
 
 /** dlh_store_get_dtype: the element type that models use for their parameters: f32 or f64. */
 DLH_EXPORT DlhDType dlh_store_get_dtype (DlhStore *store);
+/** dlh_store_get_seed: as given to dlh_store_new(). */
 DLH_EXPORT guint64 dlh_store_get_seed (DlhStore *store);
 
 /**
@@ -55,16 +59,19 @@ DLH_EXPORT DlhVariable *dlh_store_variable (DlhStore *store, const char *name, D
                                             DlhShape shape, DlhInit init, GError **error);
 /** dlh_store_lookup: Returns: (nullable): the variable, NULL when there is none. */
 DLH_EXPORT DlhVariable *dlh_store_lookup (DlhStore *store, const char *name);
+/** dlh_store_n_variables: how many there are by now. */
 DLH_EXPORT guint dlh_store_n_variables (DlhStore *store);
-/** dlh_store_get_variable: in the order of creation. */
+/** dlh_store_get_variable: (transfer none): variable @i in the order of creation. */
 DLH_EXPORT DlhVariable *dlh_store_get_variable (DlhStore *store, guint i);
 
+/** dlh_variable_name, dlh_variable_dtype, dlh_variable_shape: (transfer none): never change. */
 DLH_EXPORT const char *dlh_variable_name (const DlhVariable *variable);
 /** dlh_variable_tensor: (transfer none): its storage. Writing to it changes the variable. */
 DLH_EXPORT DlhTensor *dlh_variable_tensor (const DlhVariable *variable);
 DLH_EXPORT DlhDType dlh_variable_dtype (const DlhVariable *variable);
 DLH_EXPORT DlhShape dlh_variable_shape (const DlhVariable *variable);
-/** dlh_variable_set_trainable: models' parameters are; optimiser state is not (the default). */
+/** dlh_variable_set_trainable, dlh_variable_is_trainable: models' parameters are; optimiser state
+ * is not (the default). */
 DLH_EXPORT void dlh_variable_set_trainable (DlhVariable *variable, gboolean trainable);
 DLH_EXPORT gboolean dlh_variable_is_trainable (const DlhVariable *variable);
 

@@ -7,8 +7,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhRun DlhRun;
+typedef struct _DlhRun DlhRun; /* a run in progress */
 
+/* The interface of a task plugin. */
 typedef struct {
     gsize size;
     gboolean (*run) (DlhRun *run, gconstpointer options, GError **error);
@@ -18,6 +19,8 @@ typedef struct {
 DLH_EXPORT DlhComponent *dlh_run_component (DlhRun *run, DlhPluginKind kind);
 /** dlh_run_require: as above, or NULL with DLH_ERROR_OPTION naming the option to give. */
 DLH_EXPORT DlhComponent *dlh_run_require (DlhRun *run, DlhPluginKind kind, GError **error);
+/** dlh_run_store: (transfer none): the variables of the run, from a checkpoint when it is resumed.
+ * */
 DLH_EXPORT DlhStore *dlh_run_store (DlhRun *run);
 /** dlh_run_data: (transfer none): the data set, loaded at the first call. */
 DLH_EXPORT DlhData *dlh_run_data (DlhRun *run, GError **error);
@@ -56,8 +59,11 @@ typedef struct {
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */
 DLH_EXPORT DlhRun *dlh_run_new (const DlhHost *functions, gpointer host, DlhStore *store);
+/** dlh_run_set_component: takes a reference; replaces an earlier one of its kind. */
 DLH_EXPORT void dlh_run_set_component (DlhRun *run, DlhComponent *component);
+/** dlh_run_execute: runs the task; FALSE with its error, or when there is no task. */
 DLH_EXPORT gboolean dlh_run_execute (DlhRun *run, GError **error);
+/** dlh_run_free: components and store live on where others hold them. */
 DLH_EXPORT void dlh_run_free (DlhRun *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhRun, dlh_run_free)
 

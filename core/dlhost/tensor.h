@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhTensor DlhTensor;
+typedef struct _DlhTensor DlhTensor; /* an array, counted by reference */
 
 /**
  * dlh_tensor_new:
@@ -27,11 +27,14 @@ DLH_EXPORT DlhTensor *dlh_tensor_new_take (DlhDType dtype, DlhShape shape, gpoin
  * Returns: (transfer full): rows @first .. @first + @n - 1 along axis 0, sharing @tensor's memory.
  */
 DLH_EXPORT DlhTensor *dlh_tensor_rows (DlhTensor *tensor, gint64 first, gint64 n);
+/** dlh_tensor_copy: (transfer full): with memory of its own, or NULL with DLH_ERROR_MEMORY. */
 DLH_EXPORT DlhTensor *dlh_tensor_copy (const DlhTensor *tensor, GError **error);
+/** dlh_tensor_ref, dlh_tensor_unref: unreferencing NULL does nothing. */
 DLH_EXPORT DlhTensor *dlh_tensor_ref (DlhTensor *tensor);
 DLH_EXPORT void dlh_tensor_unref (DlhTensor *tensor);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTensor, dlh_tensor_unref)
 
+/** dlh_tensor_get_dtype, dlh_tensor_get_shape, dlh_tensor_count, dlh_tensor_bytes: never change. */
 DLH_EXPORT DlhDType dlh_tensor_get_dtype (const DlhTensor *tensor);
 DLH_EXPORT DlhShape dlh_tensor_get_shape (const DlhTensor *tensor);
 /** dlh_tensor_get_data: Returns: (transfer none): the elements, valid while the tensor lives. */

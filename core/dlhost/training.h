@@ -9,8 +9,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhTrainer DlhTrainer;
+typedef struct _DlhTrainer DlhTrainer; /* a model, an optimizer, their functions */
 
+/* How the step size changes with the steps. */
 typedef enum {
     DLH_SCHEDULE_CONSTANT = 1,
     DLH_SCHEDULE_STEP,         /* factor^(number of milestones passed) */
@@ -30,6 +31,7 @@ typedef struct {
     DlhDoubles milestones; /* steps */
 } DlhSchedule;
 
+/* What a run does to gradients and step sizes, whatever the optimizer. */
 typedef struct {
     gsize size;
     DlhSchedule schedule;
@@ -52,6 +54,7 @@ DLH_EXPORT double dlh_schedule_value (const DlhSchedule *schedule, double step);
 DLH_EXPORT DlhTrainer *dlh_trainer_new (DlhStore *store, DlhComponent *model,
                                         DlhComponent *optimizer, const DlhProblem *problem,
                                         const DlhTraining *training, GError **error);
+/** dlh_trainer_free: the store, with all variables, lives on. NULL is allowed. */
 DLH_EXPORT void dlh_trainer_free (DlhTrainer *trainer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTrainer, dlh_trainer_free)
 
@@ -63,8 +66,8 @@ DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTens
 /** dlh_trainer_evaluate: the loss and metrics of a batch, with the model in evaluation mode. */
 DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                           GError **error);
-/** dlh_trainer_n_values: values of the last step or evaluation: "loss", the model's metrics, and
- * after a step what the optimizer logs. */
+/** dlh_trainer_n_values, dlh_trainer_value_name, dlh_trainer_value: values of the last step or
+ * evaluation: "loss", the model's metrics, and after a step what the optimizer logs. */
 DLH_EXPORT guint dlh_trainer_n_values (DlhTrainer *trainer);
 DLH_EXPORT const char *dlh_trainer_value_name (DlhTrainer *trainer, guint i);
 DLH_EXPORT double dlh_trainer_value (DlhTrainer *trainer, guint i);
