@@ -57,6 +57,7 @@ custom_op_samples (void)
 
     g_assert_true (dlh_node_is (y, "softsign"));
     g_assert_null (softsign_op.sample (sample, 1));
+    g_assert_true (dlh_node_failed (softsign_op.reject (sample, 0)));
 }
 
 int

@@ -4,7 +4,7 @@
  *
  *     static const DlhOp op_square = {
  *         .size = sizeof (DlhOp), .name = "square", .n_inputs = 1,
- *         .infer = dlh_infer_elementwise, .vjp = square_vjp,
+ *         .infer = dlh_infer_same, .vjp = square_vjp,
  *         .body = "x0 * x0", .loop_f32 = square_f32, .loop_f64 = square_f64,
  *         .sample = square_sample, .reject = square_reject,
  *     };

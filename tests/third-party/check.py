@@ -93,7 +93,7 @@ def check_example(place, kind, name, results):
         commands = [line for line in file.read().splitlines() if line.startswith("dlhost ")]
     problem = "\n".join(place.must("sh", "-c", command, cwd=dir) for command in commands).strip()
     results.case(f"/third-party/{kind}/readme-commands-run",
-                 problem if len(commands) == 2 else "two commands were expected")
+                 problem if len(commands) == 3 else "three commands were expected")
 
 
 def check_names(place, results):

@@ -34,9 +34,9 @@ static const Template templates[] = {
      "dlhost --dataset=./@name@.so,rings=4 --model=mlp --optimizer=adam,lr=0.01 --epochs=30",
      "dlhost --dataset=\"$plugin\" --model=mlp --optimizer=adam --steps=20"},
     {"task", "task", "a task that learns one batch by heart",
-     "dlhost --task=./@name@.so,loss=0.01 --model=mlp --optimizer=adam,lr=0.01 "
+     "dlhost --task=./@name@.so,loss=0.05,steps=1000 --model=mlp --optimizer=adam,lr=0.01 "
      "--dataset=synthetic",
-     "dlhost --task=\"$plugin\" --model=mlp --optimizer=adam,lr=0.01 --dataset=synthetic"},
+     "dlhost --task=\"$plugin\",loss=0.5 --model=mlp --optimizer=adam,lr=0.01 --dataset=synthetic"},
     {"op", "model", "a perceptron whose activation is an op of its own",
      "dlhost --model=./@name@.so,hidden=64 --optimizer=adam,lr=0.01 --dataset=synthetic --epochs=5",
      "dlhost --model=\"$plugin\" --optimizer=adam --dataset=synthetic --steps=20"},

@@ -55,6 +55,13 @@ softsign_sample (DlhSample *s, guint which)
     return softsign (dlh_sample_away (s, -3, 3, dlh_sample_shape (s, 3, 4), &kink, 1));
 }
 
+// Uses that must be refused: an input that is not float.
+static DlhNode *
+softsign_reject (DlhSample *s, guint which)
+{
+    return which == 0 ? softsign (dlh_sample_bool (s, dlh_sample_shape (s, 2))) : NULL;
+}
+
 // One row says all. It is not registered: a node made with it is fused, planned and differentiated
 // like any other.
 static const DlhOp softsign_op = {
@@ -67,6 +74,7 @@ static const DlhOp softsign_op = {
     .loop_f32 = softsign_f32,
     .loop_f64 = softsign_f64,
     .sample = softsign_sample,
+    .reject = softsign_reject,
 };
 
 static DlhNode *

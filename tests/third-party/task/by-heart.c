@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-// by-heart: trains on one batch until its loss is below a target. A model and an optimizer that
-// cannot learn a single batch by heart are not worth a long run. Replace it by what your run does.
+// by-heart: trains on one batch, until its loss is below a target when one is given. A model and an
+// optimizer that cannot learn a single batch by heart are not worth a long run. Replace it by what
+// your run does.
 #include <dlhost/dlhost.h>
 
 typedef struct {
@@ -17,6 +18,13 @@ log_loss (DlhRun *run, const char *event, DlhTrainer *trainer, GError **error)
     return dlh_run_log (run, event, dlh_trainer_steps (trainer), names, &loss, 1, error);
 }
 
+static gboolean
+finish (DlhRun *run, DlhTrainer *trainer, GError **error)
+{
+    return dlh_run_checkpoint (run, dlh_trainer_steps (trainer), error) &&
+           log_loss (run, "final", trainer, error);
+}
+
 // The steps count in the store, so a resumed run goes on where it stopped.
 static gboolean
 fit_batch (DlhRun *run, DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, const ByHeartOptions *opt,
@@ -30,7 +38,7 @@ fit_batch (DlhRun *run, DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, const B
         step = dlh_trainer_steps (trainer);
         dlh_run_progress (run, step, opt->steps, (double) (step * opt->batch));
         if (dlh_trainer_value (trainer, 0) < opt->loss)
-            return dlh_run_checkpoint (run, step, error) && log_loss (run, "final", trainer, error);
+            return finish (run, trainer, error);
         if (step % opt->log == 0 && !log_loss (run, "step", trainer, error))
             return FALSE;
         if (dlh_run_should_stop (run)) { // Ctrl-C: the host says how to resume
@@ -40,6 +48,8 @@ fit_batch (DlhRun *run, DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, const B
             return FALSE;
         }
     }
+    if (opt->loss == 0)
+        return finish (run, trainer, error);
     g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
                  "the loss of one batch is not below %g after %" G_GINT64_FORMAT
                  " steps: give more steps, another step size or a larger model",
@@ -82,11 +92,11 @@ static const DlhTask by_heart_task = {
 DLH_PLUGIN_DEFINE (DLH_TASK, by_heart_task, ByHeartOptions,
                    DLH_OPTIONS (DLH_INT (ByHeartOptions, batch, 32, 1, 1000000,
                                          "Examples to learn by heart", .unit = "examples"),
-                                DLH_INT (ByHeartOptions, steps, 1000, 1, 1000000000,
-                                         "Steps after which it is given up", .unit = "steps"),
+                                DLH_INT (ByHeartOptions, steps, 200, 1, 1000000000,
+                                         "At most so many", .unit = "steps"),
                                 DLH_INT (ByHeartOptions, log, 20, 1, 1000000000,
                                          "Steps between records", .unit = "steps"),
-                                DLH_DOUBLE (ByHeartOptions, loss, 0.05, -1e30, 1e30,
-                                            "The loss to reach")),
+                                DLH_DOUBLE (ByHeartOptions, loss, 0, 0.0, 1e30,
+                                            "To be reached, or the run fails; 0: none")),
                    .name = "by-heart", .version = "0.1",
                    .summary = "Learns one batch by heart, a test of model and optimizer");

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# usage: test.sh PLUGIN.so: a short run that must end well, and twice with the same bytes.
+# usage: test.sh PLUGIN.so: what dlhost expects of every plugin, then a short run that must end
+# well, and twice with the same bytes.
 set -eu
 case $1 in
 */*) plugin=$1 ;;
@@ -9,8 +10,10 @@ esac
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
+dlhost check "$plugin"
+
 for run in a b; do
-    dlhost --task="$plugin" --model=mlp --optimizer=adam,lr=0.01 --dataset=synthetic \
+    dlhost --task="$plugin",loss=0.5 --model=mlp --optimizer=adam,lr=0.01 --dataset=synthetic \
         --threads=1 --quiet --out="$dir/$run"
 done
 for checkpoint in "$dir"/a/checkpoint-*; do

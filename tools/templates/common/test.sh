@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# usage: test.sh PLUGIN.so: a short run that must end well, and twice with the same bytes.
+# usage: test.sh PLUGIN.so: what dlhost expects of every plugin, then a short run that must end
+# well, and twice with the same bytes.
 set -eu
 case $1 in
 */*) plugin=$1 ;;
@@ -8,6 +9,8 @@ case $1 in
 esac
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+
+dlhost check "$plugin"
 
 for run in a b; do
     @test@ \
