@@ -13,7 +13,7 @@ CC = sys.argv[2:]
 HEADERS = os.path.join(ROOT, "core", "dlhost")
 MAX_LINES = 150
 LICENCE = "SPDX-License-Identifier: MIT"
-NO_COMMENT = re.compile(r"\.(json|png|svg|gz|note|bin|txt|safetensors|supp|idx|csv)$|(^|/)(LICENSE|\.gitignore)$")
+NO_COMMENT = re.compile(r"\.(json|png|svg|gz|note|bin|txt|safetensors|supp|idx|csv)$|(^|/)corpus/|(^|/)(LICENSE|\.gitignore)$")
 FORBIDDEN = re.compile(r"(?<![\w.>])(getenv|g_getenv|printf|g_print|g_printerr|abort|exit|puts) ?\(")
 USE_SHAPES = """
 DlhNode *use (DlhGraph *graph, gint64 n);

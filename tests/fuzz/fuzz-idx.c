@@ -16,3 +16,5 @@ fuzz_idx (const char *path)
         g_assert_true (dlh_tensor_get (tensor, k) >= 0 && dlh_tensor_get (tensor, k) < 256);
     return tensor != NULL;
 }
+
+FUZZ_FILE_ENTRY (fuzz_idx)

@@ -27,3 +27,5 @@ fuzz_safetensors (const char *path)
     }
     return TRUE;
 }
+
+FUZZ_FILE_ENTRY (fuzz_safetensors)

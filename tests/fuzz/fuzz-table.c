@@ -19,3 +19,5 @@ fuzz_table (const char *path)
         g_assert_true (isfinite (dlh_tensor_get (tensor, k)));
     return tensor != NULL;
 }
+
+FUZZ_FILE_ENTRY (fuzz_table)

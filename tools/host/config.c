@@ -3,6 +3,7 @@
 #include <string.h>
 #include <json-glib/json-glib.h>
 #include "config.h"
+#include "jsontext.h"
 
 static const char *const common[] = {"seed", "threads", "dtype", "out", "checkpoint"};
 
@@ -227,26 +228,6 @@ read_member (Config *config, const char *key, JsonNode *value, const char *path,
     return FALSE;
 }
 
-// json-glib recurses: refuse nesting that no configuration has.
-static gboolean
-too_deep (const char *text, gsize n)
-{
-    guint depth = 0;
-    gboolean quoted = FALSE;
-
-    for (gsize i = 0; i < n; i++) {
-        if (quoted && text[i] == '\\')
-            i++;
-        else if (text[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text[i] == '[' || text[i] == '{') && ++depth > 16)
-            return TRUE;
-        else if (!quoted && (text[i] == ']' || text[i] == '}') && depth)
-            depth--;
-    }
-    return FALSE;
-}
-
 gboolean
 config_read (Config *config, const char *path, GError **error)
 {
@@ -255,16 +236,26 @@ config_read (Config *config, const char *path, GError **error)
     g_autoptr (GError) cause = NULL;
     JsonObjectIter iter;
     JsonNode *root, *value;
-    const char *key, *text;
-    gsize n;
+    const char *key, *text, *problem;
+    gsize n, at = 0;
 
     if (!bytes)
         return FALSE;
     text = g_bytes_get_data (bytes, &n);
-    if (!n || too_deep (text, n) || !json_parser_load_from_data (parser, text, (gssize)n, &cause) ||
+    problem = json_text_problem (text, n, &at);
+    if (problem) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "%s: not a JSON configuration: byte %zu: %s", path, at, problem);
+        return FALSE;
+    }
+    if (!n || !json_parser_load_from_data (parser, text, (gssize)n, &cause) ||
         !(root = json_parser_get_root (parser)) || !JSON_NODE_HOLDS_OBJECT (root)) {
+        // json-glib quotes the byte that it stumbles over, which may be half a letter.
+        g_autofree char *why =
+            g_utf8_make_valid (cause ? cause->message : "it must be one object", -1);
+
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: not a JSON configuration: %s", path,
-                     cause ? cause->message : "it must be one object, not nested deeply");
+                     why);
         return FALSE;
     }
     json_object_iter_init (&iter, json_node_get_object (root));
