@@ -17,10 +17,12 @@ extern const Command
     command_repeat,
     command_report,
     command_resume,
-    command_run;
+    command_run,
+    command_sweep;
 
 const Command *const commands[] = {
     &command_run,
+    &command_sweep,
     &command_resume,
     &command_repeat,
     &command_list,
