@@ -6,6 +6,7 @@ usage: commands.py DLHOST PLUGIN_DIRECTORY"""
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import struct
@@ -322,6 +323,90 @@ def _():
         file.write(out)
     done = subprocess.run(["mandoc", "-T", "lint", path], text=True, capture_output=True, check=False)
     assert done.stdout + done.stderr == "", done.stdout + done.stderr
+
+
+def canonical(dot):
+    """Graphviz's own view of @dot, as edges and clusters; empty where it is not installed."""
+    if not shutil.which("dot"):
+        return ""
+    done = subprocess.run(["dot", "-Tcanon"], input=dot, text=True, capture_output=True, check=False)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout
+
+
+@case("/commands/graph/dot-parses")
+def _():
+    out, _ = run(f"graph {SMALL}")
+    # 32 rows, 8 inputs, 128 units: 2 x 32 x 8 x 128 operations.
+    assert 'label="linear\\nf32 [32,128]\\n65.5 kF, ' in out, out
+    assert 'label="mlp";' in out and 'label="hidden1";' in out and 'label="adam";' in out
+    assert 'label="mlp/hidden1/weight\\nf32 [128,8]", shape=ellipse' in out
+    fused, _ = run(f"graph {SMALL} --fused")
+    assert "fused: " in fused and fused.count("[label=") < out.count("[label=")
+    for text in (out, fused):
+        boxes = set(re.findall(r"^ *([ns]\d+) \[label=", text, re.MULTILINE))
+        ends = set(re.findall(r"^  ([ns]\d+) -> ", text, re.MULTILINE)) | \
+            set(re.findall(r" -> ([ns]\d+);$", text, re.MULTILINE))
+        assert ends <= boxes, ends - boxes
+        assert boxes - ends == set(), boxes - ends
+        canonical(text)
+    assert run(f"graph {SMALL} --part=evaluation")[0].count("adam") == 0
+    refused(f"graph {SMALL} --part=x", 2, "'step', or 'evaluation'")
+    refused(f"graph {SMALL} --format=bmp", 2, "must be dot, svg, png or pdf")
+    refused("graph --optimizer=adam", 2, "--model=NAME")
+
+
+@case("/commands/graph/pictures-through-graphviz")
+def _():
+    if not shutil.which("dot"):
+        return "Graphviz is not installed"
+    run(f"graph {SMALL} --fused --out=step.svg")
+    with open(os.path.join(folder, "step.svg"), encoding="utf-8") as file:
+        assert "<svg" in file.read()
+    run(f"graph {SMALL} --fused --format=png --out=picture")
+    with open(os.path.join(folder, "picture"), "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+@case("/commands/graph/says-what-to-install")
+def _():
+    refused_path = dict(PATH="/nonexistent")
+    _, err = run(f"graph {SMALL} --format=svg", 1, **refused_path)
+    assert "Debian: graphviz" in err and err.count("\n") == 1, err
+
+
+@case("/commands/profile/counts-what-is-done")
+def _():
+    found = json.loads(run(f"profile {SMALL} --json --repeats=2")[0])
+    assert found["product_flops_per_second"] > 1e8 and found["copy_bytes_per_second"] > 1e7
+    assert (found["batch"], found["threads"]) == (32, 1)
+    assert [f["name"] for f in found["functions"]] == ["step", "evaluation"]
+    step, evaluation = found["functions"]
+    assert step["runs_in_a_step"] == 1 and evaluation["runs_in_a_step"] == 0
+    linear = [s for s in evaluation["steps"] if s["name"] == "linear"]
+    assert [s["flops"] for s in linear] == [2 * 32 * 8 * 128, 2 * 32 * 128 * 3], linear
+    assert linear[0]["bytes"] == 4 * (32 * 8 + 128 * 8 + 128 + 32 * 128), linear
+    assert {s["scope"] for s in linear} == {"mlp/hidden1", "mlp/output"}
+    # Backward: the gradient of both weights, and of the hidden layer alone.
+    products = sum(s["flops"] for s in step["steps"] if s["name"] in ("linear", "matmul"))
+    assert products == 2 * (2 * 32 * 8 * 128) + 3 * (2 * 32 * 128 * 3), products
+    for f in found["functions"]:
+        for name in ("seconds", "flops", "bytes"):
+            assert abs(sum(s[name] for s in f["steps"]) - f[name]) <= 1e-9 * abs(f[name])
+    assert found["step_seconds"] == step["seconds"]
+
+
+@case("/commands/profile/work-that-is-not-always-due")
+def _():
+    line = SMALL.replace("adam", "kfac,statistics=4,inverses=20")
+    found = json.loads(run(f"profile {line} --json --repeats=1")[0])
+    runs = {f["name"]: f["runs_in_a_step"] for f in found["functions"]}
+    assert runs == {"step": 0.75, "step with statistics": 0.25, "after: inverses": 0.05,
+                    "evaluation": 0}, runs
+    out, _ = run(f"profile {line} --repeats=1 --rows=2")
+    assert "after: inverses, 0.05 in a training step" in out and "more\n" in out
+    assert max(len(text) for text in out.splitlines()) <= 80, out
+    refused(f"profile {SMALL} --repeats=0", 2, "--repeats: '0' must be a whole number from 1")
 
 
 def main():

@@ -236,7 +236,7 @@ dot_names_nodes (void)
     g_autofree char *dot = dlh_graph_to_dot (&y, 1);
 
     g_assert_true (g_str_has_prefix (dot, "digraph dlhost {"));
-    g_assert_nonnull (strstr (dot, "tanh f64 [2]"));
+    g_assert_nonnull (strstr (dot, "tanh\\nf64 [2]"));
     g_assert_nonnull (strstr (dot, "layer/\\\"w\\\""));
     g_assert_nonnull (strstr (dot, " -> "));
 }

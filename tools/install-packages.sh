@@ -13,12 +13,14 @@ g++
 gcc
 git
 gnuplot-nox
+graphviz
 libclang-rt-14-dev
 libdnnl-dev
 libglib2.0-dev
 libjson-glib-dev
 libopenblas-openmp-dev
 make
+mandoc
 meson
 ninja-build
 pkg-config

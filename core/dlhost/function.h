@@ -77,6 +77,11 @@ DLH_EXPORT GArray *dlh_function_profile (DlhFunction *function, DlhTensor *const
 DLH_EXPORT gsize dlh_function_memory (DlhFunction *function);
 /** dlh_function_n_steps: how many kernels a run calls, after fusion. */
 DLH_EXPORT guint dlh_function_n_steps (DlhFunction *function);
+/** dlh_function_nodes: (transfer none) (array length=n): the outputs as they were asked for. */
+DLH_EXPORT DlhNode *const *dlh_function_nodes (DlhFunction *function, guint *n);
+/** dlh_function_to_dot: Returns: (transfer full): the compiled steps as dlh_graph_to_dot() draws
+ * nodes. */
+DLH_EXPORT char *dlh_function_to_dot (DlhFunction *function);
 
 /* Threads: one pool for all kernels, BLAS and convolutions of the process. */
 

@@ -123,7 +123,8 @@ DLH_EXPORT void dlh_graph_rewrite (DlhNode *const *roots, guint n_roots, DlhRewr
 /** dlh_graph_substitute: rewrites with @from[i] replaced by @to[i]. */
 DLH_EXPORT void dlh_graph_substitute (DlhNode *const *roots, guint n_roots, DlhNode *const *from,
                                       DlhNode *const *to, guint n, DlhNode **out);
-/** dlh_graph_to_dot: Returns: (transfer full): the ancestors of @roots in Graphviz's language. */
+/** dlh_graph_to_dot: Returns: (transfer full): the ancestors of @roots in Graphviz's language: by
+ * scope, with shapes, operations and bytes, redder where more time is expected to go. */
 DLH_EXPORT char *dlh_graph_to_dot (DlhNode *const *roots, guint n_roots);
 
 /* Gradients. */

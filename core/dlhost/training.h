@@ -78,4 +78,20 @@ DLH_EXPORT GPtrArray *dlh_trainer_notes (DlhTrainer *trainer);
 /** dlh_trainer_function: (transfer none): the compiled step for the last batch size, to profile. */
 DLH_EXPORT DlhFunction *dlh_trainer_function (DlhTrainer *trainer);
 
+/* A function that training steps run. */
+typedef struct {
+    char *name;            /* "step", "step with statistics", "after: inverses" */
+    DlhFunction *function; /* its inputs are x and, where there is one, y */
+    double runs;           /* in a step, on average over many */
+} DlhTrainerPart;
+
+/** dlh_trainer_parts: the functions of training steps on a batch like @x and @y, compiled when
+ * needed, the most frequent first. Runs nothing. Returns: (element-type DlhTrainerPart) (transfer
+ * full), valid as long as the trainer. */
+DLH_EXPORT GArray *dlh_trainer_parts (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                      GError **error);
+/** dlh_trainer_evaluation: (transfer none): the function behind dlh_trainer_evaluate(). */
+DLH_EXPORT DlhFunction *dlh_trainer_evaluation (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                                GError **error);
+
 G_END_DECLS

@@ -189,7 +189,18 @@ flops_of (const DlhNode *node)
 }
 
 static void
-bind_fused (Binder *b, DlhStep *s, DlhInstruction *in)
+add_link (Binder *b, guint to, DlhNode *operand)
+{
+    DlhCompiler *c = b->c;
+    DlhNode *root = c->values[operand->id].root;
+    int step = c->producer[root->id];
+    DlhLink link = {step < 0 ? -1 : (int)((DlhStep *)c->steps->pdata[step])->position, to, root};
+
+    g_array_append_val (b->f->links, link);
+}
+
+static void
+bind_fused (Binder *b, guint at, DlhStep *s, DlhInstruction *in)
 {
     g_autoptr (GPtrArray) slots = g_ptr_array_new ();
     GString *name = g_string_new ("fused(");
@@ -198,6 +209,8 @@ bind_fused (Binder *b, DlhStep *s, DlhInstruction *in)
     in->slots = g_new0 (void *, slots->len + 1);
     for (guint i = 0; i < slots->len; i++) {
         bind (b, slots->pdata[i], &in->slots[i]);
+        if (!g_ptr_array_find (s->group->members, slots->pdata[i], NULL))
+            add_link (b, at, slots->pdata[i]);
         in->bytes += bytes_of (slots->pdata[i]);
     }
     for (guint i = 0; i < s->group->members->len; i++) {
@@ -317,6 +330,16 @@ find_counters (DlhCompiler *c, DlhFunction *f)
     }
 }
 
+// Where the operands of step @i in the schedule come from; of fused ones the program says.
+static void
+link_step (Binder *b, guint i, const DlhStep *s)
+{
+    if (s->kind == DLH_STEP_COPY)
+        add_link (b, i, s->node);
+    for (guint k = 0; s->kind == DLH_STEP_KERNEL && k < s->node->n_inputs; k++)
+        add_link (b, i, s->node->inputs[k]);
+}
+
 static gboolean
 bind_steps (Binder *b, GError **error)
 {
@@ -328,8 +351,9 @@ bind_steps (Binder *b, GError **error)
         DlhInstruction *in = &b->f->instructions[b->f->n_instructions++];
 
         in->kind = s->kind;
+        link_step (b, i, s);
         if (s->kind == DLH_STEP_FUSED)
-            bind_fused (b, s, in);
+            bind_fused (b, i, s, in);
         else if (s->kind == DLH_STEP_COPY)
             bind_copy (b, s, in);
         else if (!bind_kernel (b, c->order[i], s, in, error))
@@ -355,6 +379,7 @@ dlh_graph_compile_full (DlhGraph *graph, DlhNode *const *outputs, guint n_output
     f->n_outputs = n_outputs;
     f->outputs = g_new0 (DlhTensor *, n_outputs + 1);
     f->patches = g_array_new (FALSE, FALSE, sizeof (DlhPatch));
+    f->links = g_array_new (FALSE, FALSE, sizeof (DlhLink));
     f->commits = g_array_new (FALSE, TRUE, sizeof (DlhCommit));
     f->counters = g_ptr_array_new ();
     f->constants = g_ptr_array_new_with_free_func ((GDestroyNotify)dlh_tensor_unref);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <dlhost/dlhost.h>
 #include "exec/private.h"
 
@@ -40,6 +41,7 @@ dlh_function_unref (DlhFunction *function)
     g_free (function->input_used);
     g_free (function->instructions);
     g_clear_pointer (&function->patches, g_array_unref);
+    g_clear_pointer (&function->links, g_array_unref);
     g_clear_pointer (&function->commits, g_array_unref);
     g_clear_pointer (&function->counters, g_ptr_array_unref);
     g_clear_pointer (&function->constants, g_ptr_array_unref);
@@ -157,6 +159,13 @@ dlh_function_memory (DlhFunction *function)
     return function->arena_size;
 }
 
+DlhNode *const *
+dlh_function_nodes (DlhFunction *function, guint *n)
+{
+    *n = function->n_outputs;
+    return function->nodes;
+}
+
 guint
 dlh_function_n_steps (DlhFunction *function)
 {
@@ -228,6 +237,16 @@ dlh_function_diagnose (DlhFunction *function, DlhTensor *const *inputs, guint n_
     return TRUE;
 }
 
+// Steps of small nets take less than the microsecond of GLib's clock.
+static double
+seconds_now (void)
+{
+    struct timespec now;
+
+    clock_gettime (CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 GArray *
 dlh_function_profile (DlhFunction *function, DlhTensor *const *inputs, guint n_inputs,
                       guint repeats, GError **error)
@@ -245,14 +264,13 @@ dlh_function_profile (DlhFunction *function, DlhTensor *const *inputs, guint n_i
     for (guint r = 0; r < repeats; r++) {
         patch_inputs (function, inputs);
         for (guint i = 0; i < function->n_instructions; i++) {
-            gint64 start = g_get_monotonic_time ();
+            double start = seconds_now ();
 
             if (!execute (&function->instructions[i], error)) {
                 fail_at (&function->instructions[i], error);
                 return NULL;
             }
-            g_array_index (costs, DlhCost, i).seconds +=
-                (double)(g_get_monotonic_time () - start) * 1e-6 / repeats;
+            g_array_index (costs, DlhCost, i).seconds += (seconds_now () - start) / repeats;
         }
         finish (function);
     }

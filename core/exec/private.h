@@ -130,6 +130,13 @@ typedef struct {
     gsize bytes;
 } DlhCommit;
 
+/* Where an instruction's operand comes from: for pictures. */
+typedef struct {
+    int from;       /* the instruction that computes it; -1: a leaf */
+    guint to;
+    DlhNode *value; /* the node whose memory it is */
+} DlhLink;
+
 struct _DlhFunction {
     gint ref_count;
     DlhGraph *graph;
@@ -142,6 +149,7 @@ struct _DlhFunction {
     DlhInstruction *instructions;
     guint n_instructions;
     GArray *patches;
+    GArray *links; /* DlhLink */
     GArray *commits;
     GPtrArray *counters;  /* DlhVariable*: of the streams drawn from */
     GPtrArray *constants; /* DlhTensor* */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reverse-mode differentiation: each row's vjp() adds nodes, so gradients are differentiable again. */
+/* Reverse-mode differentiation: each row's vjp() adds nodes, so gradients are differentiable again.
+ */
 #include <string.h>
 #include <dlhost/dlhost.h>
 #include "graph/private.h"
@@ -37,11 +38,14 @@ backward (DlhNode *y, DlhNode *dy, const gboolean *needed, DlhNode **grads)
     for (guint id = y->id + 1; id-- > 0 && dlh_graph_check (graph, NULL);) {
         DlhNode *node = dlh_graph_node (graph, id);
         g_autofree DlhNode **dx = NULL;
+        g_autofree char *scope = NULL;
 
         if (!grads[id] || !needed[id] || !node->op->vjp)
             continue;
         dx = g_new0 (DlhNode *, node->n_inputs);
-        dlh_graph_push_scope (graph, "gradient");
+        // Whose gradient: costs and errors are told by layer.
+        scope = g_strconcat ("gradient", *node->scope ? "/" : "", node->scope, NULL);
+        dlh_graph_push_scope (graph, scope);
         node->op->vjp (node, grads[id], dx);
         dlh_graph_pop_scope (graph);
         for (guint k = 0; k < node->n_inputs; k++)
@@ -60,7 +64,8 @@ dlh_gradients (DlhNode *y, DlhNode *const *xs, guint n, DlhNode *seed, DlhNode *
     for (guint i = 0; i < n; i++) {
         failed |= dlh_node_failed (xs[i]);
         if (!failed && xs[i]->graph != y->graph) {
-            dlh_graph_fail (y->graph, DLH_ERROR_GRAPH, "gradients: y and x %u are of two graphs", i);
+            dlh_graph_fail (y->graph, DLH_ERROR_GRAPH, "gradients: y and x %u are of two graphs",
+                            i);
             failed = TRUE;
         }
     }
@@ -82,8 +87,8 @@ dlh_gradients (DlhNode *y, DlhNode *const *xs, guint n, DlhNode *seed, DlhNode *
     grads = g_new0 (DlhNode *, y->id + 1);
     backward (y, seed, needed, grads);
     for (guint i = 0; i < n; i++)
-        out[i] = xs[i]->id <= y->id && grads[xs[i]->id] ? grads[xs[i]->id]
-                                                        : dlh_full_like (xs[i], 0);
+        out[i] =
+            xs[i]->id <= y->id && grads[xs[i]->id] ? grads[xs[i]->id] : dlh_full_like (xs[i], 0);
 }
 
 DlhNode *

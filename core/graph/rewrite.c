@@ -52,7 +52,7 @@ compare_uses (gconstpointer a, gconstpointer b)
     const DlhUse *x = a, *y = b;
 
     return x->node->id != y->node->id ? (x->node->id < y->node->id ? -1 : 1)
-                                      : (int) x->input - (int) y->input;
+                                      : (int)x->input - (int)y->input;
 }
 
 GArray *
@@ -95,6 +95,18 @@ dlh_graph_variables (DlhNode *const *roots, guint n_roots)
     return variables;
 }
 
+// A new node takes the place of the old one in its scope as well.
+static DlhNode *
+rebuild (DlhNode *node, DlhNode *const *inputs)
+{
+    guint before = dlh_graph_n_nodes (node->graph);
+    DlhNode *made = dlh_node_rebuild (node, inputs);
+
+    if (made->id >= before && !dlh_node_failed (made))
+        made->scope = node->scope;
+    return made;
+}
+
 void
 dlh_graph_rewrite (DlhNode *const *roots, guint n_roots, DlhRewrite rewrite, gpointer user_data,
                    DlhNode **out)
@@ -114,7 +126,7 @@ dlh_graph_rewrite (DlhNode *const *roots, guint n_roots, DlhRewrite rewrite, gpo
             inputs[k] = made[node->inputs[k]->id];
         made[id] = rewrite (node, inputs, user_data);
         if (!made[id])
-            made[id] = dlh_node_rebuild (node, inputs);
+            made[id] = rebuild (node, inputs);
     }
     for (guint i = 0; i < n_roots; i++)
         out[i] = made[roots[i]->id];
@@ -123,13 +135,13 @@ dlh_graph_rewrite (DlhNode *const *roots, guint n_roots, DlhRewrite rewrite, gpo
 static DlhNode *
 substitute (DlhNode *node, DlhNode *const *inputs, gpointer user_data)
 {
-    (void) inputs;
+    (void)inputs;
     return g_hash_table_lookup (user_data, node);
 }
 
 void
-dlh_graph_substitute (DlhNode *const *roots, guint n_roots, DlhNode *const *from, DlhNode *const *to,
-                      guint n, DlhNode **out)
+dlh_graph_substitute (DlhNode *const *roots, guint n_roots, DlhNode *const *from,
+                      DlhNode *const *to, guint n, DlhNode **out)
 {
     g_autoptr (GHashTable) map = g_hash_table_new (NULL, NULL);
 
