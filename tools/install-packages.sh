@@ -19,6 +19,7 @@ libdnnl-dev
 libglib2.0-dev
 libjson-glib-dev
 libopenblas-openmp-dev
+libpng-dev
 make
 mandoc
 meson

@@ -29,6 +29,12 @@ DLH_EXPORT DlhData *dlh_run_data (DlhRun *run, GError **error);
 DLH_EXPORT gboolean dlh_run_log (DlhRun *run, const char *event, gint64 step,
                                  const char *const *names, const double *values, guint n,
                                  GError **error);
+/** dlh_run_log_histogram: how the elements of @values are distributed, whatever their shape. */
+DLH_EXPORT gboolean dlh_run_log_histogram (DlhRun *run, gint64 step, const char *name,
+                                           const DlhTensor *values, GError **error);
+/** dlh_run_log_image: @pictures: (n, 1 or 3, height, width) in [0, 1], shown side by side. */
+DLH_EXPORT gboolean dlh_run_log_image (DlhRun *run, gint64 step, const char *name,
+                                       const DlhTensor *pictures, GError **error);
 /** dlh_run_progress: @done of @total steps, @examples so far in this process, for the rate. */
 DLH_EXPORT void dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double examples);
 /** dlh_run_message: one line for the person at the terminal. */
@@ -55,6 +61,10 @@ typedef struct {
     /* What follows may be NULL or lie beyond @size: then the calls above do nothing. */
     void (*keep_checkpoints) (gpointer host, guint n);
     gboolean (*checkpoint_best) (gpointer host, gint64 step, GError **error);
+    gboolean (*log_histogram) (gpointer host, gint64 step, const char *name,
+                               const DlhTensor *values, GError **error);
+    gboolean (*log_image) (gpointer host, gint64 step, const char *name, const DlhTensor *pictures,
+                           GError **error);
 } DlhHost;
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */

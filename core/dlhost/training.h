@@ -66,6 +66,23 @@ DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTens
 /** dlh_trainer_evaluate: the loss and metrics of a batch, with the model in evaluation mode. */
 DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                           GError **error);
+/** dlh_trainer_predict: @prediction: (out) (transfer none) (nullable): the mean of what the model
+ * predicts for a batch (for classes: their probabilities (.., K)), in evaluation mode, until the next
+ * call; NULL when it gives no distribution. */
+DLH_EXPORT gboolean dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                         const DlhTensor **prediction, GError **error);
+
+/** DlhGradient: a parameter and the loss's gradient by it, of its shape. */
+typedef struct {
+    DlhVariable *variable;
+    const DlhTensor *gradient;
+} DlhGradient;
+
+/** dlh_trainer_gradients: what the optimizer is given for a batch: with clipping and weight decay. No
+ * variable changes, positions of random streams included. Returns: (element-type DlhGradient)
+ * (transfer full): one for each parameter; the tensors are valid until the next call. */
+DLH_EXPORT GArray *dlh_trainer_gradients (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
+                                          GError **error);
 /** dlh_trainer_n_values, dlh_trainer_value_name, dlh_trainer_value: values of the last step or
  * evaluation: "loss", the model's metrics, and after a step what the optimizer logs. */
 DLH_EXPORT guint dlh_trainer_n_values (DlhTrainer *trainer);

@@ -96,6 +96,22 @@ dlh_run_log (DlhRun *run, const char *event, gint64 step, const char *const *nam
     return run->functions.log (run->host, event, step, names, values, n, error);
 }
 
+gboolean
+dlh_run_log_histogram (DlhRun *run, gint64 step, const char *name, const DlhTensor *values,
+                       GError **error)
+{
+    return !run->functions.log_histogram ||
+           run->functions.log_histogram (run->host, step, name, values, error);
+}
+
+gboolean
+dlh_run_log_image (DlhRun *run, gint64 step, const char *name, const DlhTensor *pictures,
+                   GError **error)
+{
+    return !run->functions.log_image ||
+           run->functions.log_image (run->host, step, name, pictures, error);
+}
+
 void
 dlh_run_progress (DlhRun *run, gint64 done, gint64 total, double examples)
 {

@@ -2,12 +2,13 @@
 // Evaluation: the loss and metrics of a model, usually from a checkpoint, on one split.
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "pictures.h"
 
 #define MAX_VALUES 32
 
 typedef struct {
     const char *split;
-    gint64 batch;
+    gint64 batch, images;
 } EvaluateOptions;
 
 static DlhSplit
@@ -71,7 +72,9 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     trainer = dlh_trainer_new (dlh_run_store (run), model, NULL, &problem, &training, error);
     if (trainer && dlh_trainer_steps (trainer) == 0)
         dlh_run_message (run, "note: no trained checkpoint is given: first values are scored");
-    if (!trainer || !sum_batches (run, trainer, data, opt, sums, error))
+    if (!trainer || !sum_batches (run, trainer, data, opt, sums, error) ||
+        !pictures_log (run, trainer, data, split_of (opt->split), opt->images,
+                       dlh_trainer_steps (trainer), error))
         return FALSE;
     for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
         g_ptr_array_add (
@@ -86,6 +89,10 @@ DLH_PLUGIN_DEFINE (DLH_TASK, evaluate, EvaluateOptions,
                    DLH_OPTIONS (DLH_CHOICE (EvaluateOptions, split, "test", "train|valid|test",
                                             "What to score"),
                                 DLH_INT (EvaluateOptions, batch, 500, 1, 100000000,
-                                         "Examples in a pass", .unit = "examples")),
+                                         "Examples in a pass", .unit = "examples"),
+                                DLH_INT (EvaluateOptions, images, 16, 0, 1000,
+                                         "Examples shown with their predictions, when they look "
+                                         "like pictures",
+                                         .unit = "examples")),
                    .name = "evaluate", .version = "1.0",
                    .summary = "Scores a model on a split of a data set, without training");

@@ -5,27 +5,20 @@
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "pictures.h"
+#include "watched.h"
 
 #define MAX_VALUES 32
 #define EVALUATION_BATCH 500
 #define SECONDS_BETWEEN_CHECKPOINTS 10
 
 typedef struct {
-    gint64 epochs, steps, batch, log, evaluate, checkpoint, patience, keep;
+    gint64 epochs, steps, batch, log, evaluate, checkpoint, patience, keep, images;
+    gboolean histograms;
     const char *schedule, *monitor, *best;
     double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled;
     DlhDoubles milestones;
 } TrainOptions;
-
-/* A metric whose best value is remembered. */
-typedef struct {
-    const char *name; /* NULL: none */
-    gboolean more;    /* whether more is better */
-    gboolean known;   /* whether an evaluation has given it */
-    double latest;
-    DlhVariable *value; /* the best so far */
-    DlhVariable *since; /* evaluations since then, -1: no value yet */
-} Watched;
 
 typedef struct {
     DlhRun *run;
@@ -35,7 +28,8 @@ typedef struct {
     gint64 n, batch, steps_per_epoch, total;
     gint64 *order; /* of the examples in epoch order_of */
     gint64 order_of;
-    DlhTensor *x[2], *y[2]; /* full batch; the epoch's last, smaller one */
+    DlhTensor *x[2], *y[2];     /* full batch; the epoch's last, smaller one */
+    DlhTensor *last_x, *last_y; /* the one that was taken last, NULL: none yet */
     double sums[MAX_VALUES];
     double n_summed;
     gint64 saved_at;          /* monotonic microseconds */
@@ -107,81 +101,10 @@ next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
     gather (dlh_data_inputs (t->data, DLH_SPLIT_TRAIN), t->x[last], t->order + first, n);
     if (targets)
         gather (targets, t->y[last], t->order + first, n);
-    *x = t->x[last];
-    *y = t->y[last];
+    *x = t->last_x = t->x[last];
+    *y = t->last_y = t->y[last];
     t->seen += (double)n;
     return TRUE;
-}
-
-/* Watching a metric: for early stopping, and for the best checkpoint. */
-
-static void
-watch (Watched *w, const char *name, double value)
-{
-    if (w->name && strcmp (name, w->name) == 0) {
-        w->latest = value;
-        w->known = TRUE;
-    }
-}
-
-static double *
-scalar_of (DlhVariable *v)
-{
-    return dlh_tensor_get_data (dlh_variable_tensor (v));
-}
-
-// Whether the last evaluation is the best so far, which is then remembered.
-static gboolean
-improves (Watched *w)
-{
-    double *best = scalar_of (w->value), *since = scalar_of (w->since);
-
-    if (*since < 0 || (w->more ? w->latest > *best : w->latest < *best)) {
-        *best = w->latest;
-        *since = 0;
-        return TRUE;
-    }
-    *since += 1;
-    return FALSE;
-}
-
-// @text: "valid/loss", "max:test/score"; @prefix: of the variables' names.
-static gboolean
-prepare_watched (Train *t, Watched *w, const char *option, const char *text, const char *prefix,
-                 GError **error)
-{
-    DlhStore *store = dlh_run_store (t->run);
-    g_autofree char *value = g_strdup_printf ("train/%s", prefix);
-    g_autofree char *since = g_strdup_printf ("train/since_%s", prefix);
-
-    w->more = g_str_has_prefix (text, "max:") ||
-              (g_str_has_suffix (text, "accuracy") && !g_str_has_prefix (text, "min:"));
-    w->name = g_str_has_prefix (text, "max:") || g_str_has_prefix (text, "min:") ? text + 4 : text;
-    if (g_str_has_prefix (w->name, "valid/") && !dlh_data_has_split (t->data, DLH_SPLIT_VALID)) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "train: '%s' watches %s, but the data set has no validation split: give the "
-                     "data set one, or watch test/loss",
-                     option, w->name);
-        return FALSE;
-    }
-    w->value = dlh_store_variable (store, value, DLH_F64, dlh_shape (),
-                                   (DlhInit){.kind = DLH_INIT_ZEROS}, error);
-    if (w->value)
-        w->since = dlh_store_variable (store, since, DLH_F64, dlh_shape (),
-                                       (DlhInit){DLH_INIT_CONSTANT, -1, 0}, error);
-    return w->since != NULL;
-}
-
-static gboolean
-check_known (const Watched *w, GError **error)
-{
-    if (!w->name || w->known)
-        return TRUE;
-    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                 "train: no metric '%s' to watch: give one that the evaluation prints, such as "
-                 "valid/loss",
-                 w->name);
-    return FALSE;
 }
 
 /* What is reported. */
@@ -230,6 +153,45 @@ evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event,
         accumulate (t, (double)m);
     }
     return n == 0 || report (t, event, prefix, step, error);
+}
+
+// Values and gradients of the parameters; gradients on the last batch, unless none was taken.
+static gboolean
+log_histograms (Train *t, gint64 step, GError **error)
+{
+    DlhStore *store = dlh_run_store (t->run);
+    g_autoptr (GArray) gradients = NULL;
+
+    if (!t->opt->histograms)
+        return TRUE;
+    for (guint i = 0; i < dlh_store_n_variables (store); i++) {
+        DlhVariable *v = dlh_store_get_variable (store, i);
+        g_autofree char *name = g_strdup_printf ("values/%s", dlh_variable_name (v));
+
+        if (dlh_variable_is_trainable (v) &&
+            !dlh_run_log_histogram (t->run, step, name, dlh_variable_tensor (v), error))
+            return FALSE;
+    }
+    if (t->last_x && !(gradients = dlh_trainer_gradients (t->trainer, t->last_x, t->last_y, error)))
+        return FALSE;
+    for (guint i = 0; gradients && i < gradients->len; i++) {
+        const DlhGradient *g = &g_array_index (gradients, DlhGradient, i);
+        g_autofree char *name = g_strdup_printf ("gradients/%s", dlh_variable_name (g->variable));
+
+        if (!dlh_run_log_histogram (t->run, step, name, g->gradient, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+log_pictures (Train *t, gint64 step, GError **error)
+{
+    DlhSplit split = dlh_data_has_split (t->data, DLH_SPLIT_TEST)    ? DLH_SPLIT_TEST
+                     : dlh_data_has_split (t->data, DLH_SPLIT_VALID) ? DLH_SPLIT_VALID
+                                                                     : DLH_SPLIT_TRAIN;
+
+    return pictures_log (t->run, t->trainer, t->data, split, t->opt->images, step, error);
 }
 
 static gboolean
@@ -285,8 +247,8 @@ evaluate_between (Train *t, gint64 step, gboolean *stop, GError **error)
     keep_sums (t);
     memset (t->sums, 0, sizeof t->sums);
     t->n_summed = 0;
-    if (!evaluate (t, "eval", step, error) || !check_known (&t->monitor, error) ||
-        !check_known (&t->best, error))
+    if (!log_histograms (t, step, error) || !evaluate (t, "eval", step, error) ||
+        !check_known (&t->monitor, error) || !check_known (&t->best, error))
         return FALSE;
     take_sums (t);
     if (t->monitor.name)
@@ -331,7 +293,8 @@ evaluate_last (Train *t, gint64 step, GError **error)
 {
     memset (t->sums, 0, sizeof t->sums);
     t->n_summed = 0;
-    if (!evaluate (t, "final", step, error) || !check_known (&t->best, error))
+    if (!log_histograms (t, step, error) || !log_pictures (t, step, error) ||
+        !evaluate (t, "final", step, error) || !check_known (&t->best, error))
         return FALSE;
     return !t->best.name || !improves (&t->best) ||
            (dlh_run_checkpoint_best (t->run, step, error) && save (t, step, error));
@@ -353,6 +316,8 @@ train_loop (Train *t, GError **error)
                          step, t->total);
         return evaluate_last (t, step, error);
     }
+    if (step == 0 && !log_pictures (t, step, error))
+        return FALSE;
     while (step < t->total && !stop) {
         DlhTensor *x, *y;
 
@@ -392,9 +357,10 @@ prepare_state (Train *t, GError **error)
         dlh_store_variable (dlh_run_store (t->run), "train/sums", DLH_F64,
                             dlh_shape (MAX_VALUES + 1), (DlhInit){.kind = DLH_INIT_ZEROS}, error);
     return t->accumulated &&
-           (!t->opt->patience ||
-            prepare_watched (t, &t->monitor, "patience", t->opt->monitor, "best", error)) &&
-           (!*t->opt->best || prepare_watched (t, &t->best, "best", t->opt->best, "kept", error));
+           (!t->opt->patience || prepare_watched (&t->monitor, t->run, t->data, "patience",
+                                                  t->opt->monitor, "best", error)) &&
+           (!*t->opt->best ||
+            prepare_watched (&t->best, t->run, t->data, "best", t->opt->best, "kept", error));
 }
 
 static DlhScheduleKind
@@ -502,5 +468,12 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (TrainOptions, keep, 2, 0, 1000000,
                  "Checkpoints that are kept, the newest; 0: all"),
         DLH_STRING (TrainOptions, best, "",
-                    "Metric whose best checkpoint is kept, such as valid/loss or max:test/score")),
+                    "Metric whose best checkpoint is kept, such as valid/loss or max:test/score"),
+        DLH_INT (TrainOptions, images, 16, 0, 1000,
+                 "Examples shown with their predictions at the start and the end, when they look "
+                 "like pictures",
+                 .unit = "examples"),
+        DLH_BOOL_OPTION (
+            TrainOptions, histograms, TRUE,
+            "Record how parameters and gradients are distributed, at each evaluation")),
     .name = "train", .version = "1.0", .summary = "Fits a supervised model by an optimizer");

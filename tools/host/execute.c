@@ -82,6 +82,20 @@ host_log (gpointer host, const char *event, gint64 step, const char *const *name
     return TRUE;
 }
 
+static gboolean
+host_log_histogram (gpointer host, gint64 step, const char *name, const DlhTensor *values,
+                    GError **error)
+{
+    return run_log_histogram (&((Session *)host)->log, step, name, values, error);
+}
+
+static gboolean
+host_log_image (gpointer host, gint64 step, const char *name, const DlhTensor *pictures,
+                GError **error)
+{
+    return run_log_image (&((Session *)host)->log, step, name, pictures, error);
+}
+
 static void
 host_progress (gpointer host, gint64 done, gint64 total, double examples)
 {
@@ -135,6 +149,8 @@ static const DlhHost host_functions = {
     .should_stop = host_should_stop,
     .keep_checkpoints = host_keep_checkpoints,
     .checkpoint_best = host_checkpoint_best,
+    .log_histogram = host_log_histogram,
+    .log_image = host_log_image,
 };
 
 /* From configuration to a run. */

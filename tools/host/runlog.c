@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <json-glib/json-glib.h>
 #include <glib/gstdio.h>
+#include "pictures.h"
 #include "runlog.h"
 
 static gboolean
@@ -87,7 +88,8 @@ run_log_create (RunLog *log, const char *dir, const char *hint, const char *conf
         return io_error ("cannot make the run folder", log->dir, error);
     return lock_folder (log, error) &&
            dlh_file_write (config, config_json, strlen (config_json), error) &&
-           open_metrics (log, "we", error);
+           open_metrics (log, "we", error) &&
+           events_open (&log->events, log->dir, FALSE, -1, FALSE, error);
 }
 
 // The number after "key": in a record that this program wrote.
@@ -111,6 +113,7 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
     g_autoptr (GString) kept = g_string_new (NULL);
     g_autofree char *text = NULL;
     g_auto (GStrv) lines = NULL;
+    gboolean finished = FALSE;
 
     // The run's length may have changed.
     if (!dlh_file_write (config, config_json, strlen (config_json), error))
@@ -120,11 +123,15 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
             return FALSE;
         lines = g_strsplit (text, "\n", -1);
         for (guint i = 0; lines[i]; i++) {
+            gboolean final = g_str_has_prefix (lines[i], "{\"event\":\"final\"");
             double at, wall;
 
             // A line cut off by a kill does not end in a brace.
             if (!g_str_has_suffix (lines[i], "}") || !record_number (lines[i], "step", &at) ||
-                at > (double)step || g_str_has_prefix (lines[i], "{\"event\":\"final\""))
+                at > (double)step)
+                continue;
+            finished |= final && at == (double)step;
+            if (final)
                 continue;
             if (record_number (lines[i], "wall", &wall))
                 log->before = MAX (log->before, wall);
@@ -133,7 +140,8 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
         if (!dlh_file_write (path, kept->str, kept->len, error))
             return FALSE;
     }
-    return open_metrics (log, "ae", error);
+    return open_metrics (log, "ae", error) &&
+           events_open (&log->events, log->dir, TRUE, step, finished, error);
 }
 
 void
@@ -141,6 +149,7 @@ run_log_clear (RunLog *log)
 {
     if (log->metrics)
         fclose (log->metrics);
+    events_close (&log->events);
     if (log->dir && log->lock >= 0)
         close (log->lock);
     g_free (log->dir);
@@ -177,8 +186,37 @@ run_log_write (RunLog *log, const char *event, gint64 step, const char *const *n
     }
     g_string_append (s, "}\n");
     if (fwrite (s->str, 1, s->len, log->metrics) == s->len && fflush (log->metrics) == 0)
-        return TRUE;
+        return events_scalars (&log->events, step, names, values, n, error);
     return io_error ("cannot write metrics.jsonl", log->dir, error);
+}
+
+gboolean
+run_log_histogram (RunLog *log, gint64 step, const char *name, const DlhTensor *values,
+                   GError **error)
+{
+    return events_histogram (&log->events, step, name, values, error);
+}
+
+gboolean
+run_log_image (RunLog *log, gint64 step, const char *name, const DlhTensor *pictures,
+               GError **error)
+{
+    guint width, height;
+    g_autoptr (GBytes) png = pictures_to_png (pictures, &width, &height, error);
+    g_autofree char *folder = g_build_filename (log->dir, "images", NULL);
+    g_autofree char *file = pictures_file_name (name, step);
+    g_autofree char *path = g_build_filename (folder, file, NULL);
+
+    if (!png)
+        return FALSE;
+    if (g_mkdir_with_parents (folder, 0777) != 0)
+        return io_error ("cannot make the folder", folder, error);
+    // Not dlh_file_write(): a picture that a crash of the machine loses is not worth a wait.
+    if (!g_file_set_contents_full (path, g_bytes_get_data (png, NULL),
+                                   (gssize)g_bytes_get_size (png), G_FILE_SET_CONTENTS_CONSISTENT,
+                                   0666, NULL))
+        return io_error ("cannot write", path, error);
+    return events_image (&log->events, step, name, width, height, png, error);
 }
 
 gboolean
@@ -186,6 +224,6 @@ run_log_sync (RunLog *log, GError **error)
 {
     // Some files cannot be synced, and say so with EINVAL.
     if (fdatasync (fileno (log->metrics)) == 0 || errno == EINVAL)
-        return TRUE;
+        return events_sync (&log->events, error);
     return io_error ("cannot write metrics.jsonl", log->dir, error);
 }

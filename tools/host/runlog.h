@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* The run folder: config.json and metrics.jsonl; checkpoints.h has the rest. */
+/* The run folder: config.json, metrics.jsonl, event files and images/; checkpoints.h has the rest.
+ */
 #pragma once
 
 #include <stdio.h>
 #include <dlhost/dlhost.h>
+#include "events.h"
 
 typedef struct {
     char *dir;
     FILE *metrics;
+    Events events;
     gint64 start;  /* monotonic microseconds */
     double before; /* seconds spent in earlier sittings of the run */
     int lock;      /* the folder's descriptor: one process at a time */
@@ -25,6 +28,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RunLog, run_log_clear)
 
 gboolean run_log_write (RunLog *log, const char *event, gint64 step, const char *const *names,
                         const double *values, guint n, GError **error);
+/* dlh_run_log_histogram(), dlh_run_log_image(). */
+gboolean run_log_histogram (RunLog *log, gint64 step, const char *name, const DlhTensor *values,
+                            GError **error);
+gboolean run_log_image (RunLog *log, gint64 step, const char *name, const DlhTensor *pictures,
+                        GError **error);
 /* Makes sure that what was written so far survives a crash of the machine. */
 gboolean run_log_sync (RunLog *log, GError **error);
 double run_log_seconds (const RunLog *log);
