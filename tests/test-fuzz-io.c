@@ -17,6 +17,7 @@ static const Target targets[] = {
     {"command", NULL, fuzz_command},
     {"config", fuzz_config},
     {"idx", fuzz_idx},
+    {"note", NULL, fuzz_note},
     {"npy", fuzz_npy},
     {"npz", fuzz_npz},
     {"options", NULL, fuzz_options},

@@ -2,7 +2,10 @@
 """Writes the seed corpora: for each fuzz target small files that are accepted, and some, named bad-*,
 that are refused for one reason each. The same files every time, for one version of zipfile.
 
-usage: make-corpus.py [DIRECTORY]       (default: corpus/ beside this file)"""
+usage: make-corpus.py [PLUGIN.so...]
+
+Seeds of the target note are made from plugins: their ELF header, one program header and the note.
+Without any, those that are there stay."""
 import io
 import json
 import os
@@ -12,7 +15,7 @@ import sys
 import zipfile
 import zlib
 
-TOP = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "corpus")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
 
 
 def put(target, name, data):
@@ -173,8 +176,32 @@ def make_options():
         put("options", f"{name}.bin", value)
 
 
+def make_note(plugins):
+    """A 64-bit ELF file has its program headers at e_phoff, 56 bytes each; PT_NOTE is 4."""
+    for plugin in plugins:
+        with open(plugin, "rb") as file:
+            data = file.read()
+        (table,) = struct.unpack_from("<Q", data, 32)
+        (count,) = struct.unpack_from("<H", data, 56)
+        for i in range(count):
+            kind, flags, offset, _, _, size, _, align = struct.unpack_from("<2I6Q", data,
+                                                                           table + 56 * i)
+            note = data[offset:offset + size]
+            if kind != 4 or b"dlhost\0" not in note[:20]:
+                continue
+            head = bytearray(data[:64])
+            struct.pack_into("<2Q", head, 32, 64, 0)
+            struct.pack_into("<5H", head, 54, 56, 1, 64, 0, 0)
+            header = struct.pack("<2I6Q", 4, flags, 120, 120, 120, size, size, align)
+            put("note", os.path.basename(plugin) + ".note", bytes(head) + header + note)
+    put("note", "bad-text.note", "not a plugin")
+
+
 def main():
-    shutil.rmtree(TOP, ignore_errors=True)
+    for target in os.listdir(TOP) if os.path.isdir(TOP) else []:
+        if target != "note":
+            shutil.rmtree(os.path.join(TOP, target))
+    make_note(sys.argv[1:])
     for make in (make_npy, make_npz, make_safetensors, make_idx, make_table, make_text, make_config,
                  make_command, make_options):
         make()
