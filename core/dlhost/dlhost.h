@@ -5,6 +5,7 @@
 #include <dlhost/arrange.h>
 #include <dlhost/conv.h>
 #include <dlhost/dataset.h>
+#include <dlhost/diagnostics.h>
 #include <dlhost/distribution.h>
 #include <dlhost/dlpack.h>
 #include <dlhost/elementwise.h>
@@ -24,6 +25,8 @@
 #include <dlhost/reduce.h>
 #include <dlhost/registry.h>
 #include <dlhost/sample.h>
+#include <dlhost/sampler.h>
+#include <dlhost/sampling.h>
 #include <dlhost/shape.h>
 #include <dlhost/store.h>
 #include <dlhost/task.h>

@@ -59,10 +59,35 @@ typedef struct {
                        DlhNode *y, DlhObjective *objective, GError **error);
 } DlhSupervised;
 
+/* One of the arrays that a position of a density consists of. */
+typedef struct {
+    const char *name; /* lives as long as the plugin: "x" */
+    DlhShape shape;   /* of one chain */
+    DlhInit start;    /* of all chains: spread more widely than the density */
+} DlhBlock;
+
+#define DLH_MAX_BLOCKS 8 /* of a model's density */
+
+/* Role: a density that samplers draw from. Arrays have an entry a block, (C, shape) each. */
+typedef struct {
+    gsize size;
+    /* Writes at most DLH_MAX_BLOCKS of @blocks. Returns: how many, 0 with an error. */
+    guint (*blocks) (gconstpointer options, DlhBlock *blocks, GError **error);
+    /* (C), up to a constant. */
+    DlhNode *(*log_density) (DlhBuild *build, gconstpointer options, DlhNode *const *positions);
+    /* (nullable): the truth about an element of a block, NAN where it is not known. */
+    void (*moments) (gconstpointer options, guint block, gint64 element, double *mean,
+                     double *variance);
+    /* (nullable): independent exact draws into @out. */
+    void (*draw) (DlhBuild *build, gconstpointer options, DlhStream *stream, gint64 n_chains,
+                  DlhNode **out);
+} DlhDensity;
+
 /* Roles to come: latent (prior, encode, decode), process, policy. New ones go at the end. */
 typedef struct {
     gsize size;
     const DlhSupervised *supervised;
+    const DlhDensity *density;
 } DlhModel;
 
 /** dlh_objective_classify: cross-entropy and accuracy of @logits (.., K) for classes @y (..). */
