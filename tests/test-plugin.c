@@ -679,7 +679,7 @@ load_twice (void)
 
     g_assert_nonnull (a);
     g_assert_nonnull (b);
-    g_assert_true (dlh_component_interface (a) == dlh_component_interface (b));
+    g_assert_true (dlh_component_manifest (a) == dlh_component_manifest (b));
     g_assert_true (dlh_component_options (a) != dlh_component_options (b));
     dlh_component_unref (dlh_component_ref (a));
 }

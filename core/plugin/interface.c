@@ -36,7 +36,10 @@ typedef struct {
 static const Kind kinds[] = {
     [DLH_OPTIMIZER] = {.table = TABLE (DlhOptimizer, build)},
     [DLH_MODEL] = {.table = {sizeof (DlhModel), 0, NULL},
-                   .roles = {{offsetof (DlhModel, supervised), TABLE (DlhSupervised, build)}}},
+                   .roles = {{offsetof (DlhModel, supervised), TABLE (DlhSupervised, build)},
+                             {offsetof (DlhModel, density), TABLE (DlhDensity, log_density)}}},
+    [DLH_SAMPLER] = {.table = {sizeof (DlhSampler), 0, NULL},
+                     .roles = {{offsetof (DlhSampler, transition), TABLE (DlhTransition, build)}}},
     [DLH_DATASET] = {.table = TABLE (DlhDataset, load)},
     [DLH_TASK] = {.table = TABLE (DlhTask, run)},
 };

@@ -268,7 +268,7 @@ dlh_target_new_posterior (DlhStore *store, DlhComponent *model, DlhData *data,
     p->model = dlh_component_ref (model);
     p->options = *posterior;
     t->is_estimate = posterior->batch > 0;
-    if (m->size < G_STRUCT_OFFSET (DlhModel, supervised) + sizeof m->supervised || !m->supervised) {
+    if (!m->supervised) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
                      "model '%s' offers neither the density nor the supervised role",
                      dlh_component_name (model));

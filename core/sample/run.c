@@ -138,8 +138,7 @@ dlh_chains_new (DlhTarget *target, DlhComponent *sampler, gint64 n_warmup, GErro
     c->reports = g_array_new (FALSE, FALSE, sizeof (DlhReport));
     g_array_set_clear_func (c->reports, report_clear);
     c->notes = g_ptr_array_new_with_free_func (g_free);
-    if (s->size < G_STRUCT_OFFSET (DlhSampler, transition) + sizeof s->transition ||
-        !s->transition) {
+    if (!s->transition) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
                      "sampler '%s' does not offer transitions of chains", c->prefix);
         return NULL;

@@ -111,9 +111,7 @@ dlh_target_new (DlhStore *store, gint64 n_chains, const DlhBlock *blocks, guint 
 static const DlhDensity *
 density_of (DlhComponent *model)
 {
-    const DlhModel *m = dlh_component_interface (model);
-
-    return m->size >= G_STRUCT_OFFSET (DlhModel, density) + sizeof m->density ? m->density : NULL;
+    return ((const DlhModel *)dlh_component_interface (model))->density;
 }
 
 static DlhNode *
@@ -133,7 +131,7 @@ dlh_target_new_density (DlhStore *store, DlhComponent *model, gint64 n_chains, G
     DlhBlock blocks[DLH_MAX_BLOCKS];
     guint n;
 
-    if (!density) {
+    if (!density || !density->blocks) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
                      "model '%s' does not offer the density role", dlh_component_name (model));
         return NULL;

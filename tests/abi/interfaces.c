@@ -11,7 +11,9 @@
     }
 
 /* What plugins fill. */
+LAYOUT (DlhBlock)
 LAYOUT (DlhDataset)
+LAYOUT (DlhDensity)
 LAYOUT (DlhDistributionClass)
 LAYOUT (DlhManifest)
 LAYOUT (DlhModel)
@@ -19,18 +21,23 @@ LAYOUT (DlhOp)
 LAYOUT (DlhOptimizer)
 LAYOUT (DlhOption)
 LAYOUT (DlhPlugin)
+LAYOUT (DlhSampler)
 LAYOUT (DlhSupervised)
 LAYOUT (DlhTask)
+LAYOUT (DlhTransition)
 
 /* What comes in arrays and attributes. */
 LAYOUT (DlhCost)
 LAYOUT (DlhMatmulAttrs)
 LAYOUT (DlhPluginReject)
+LAYOUT (DlhPosterior)
+LAYOUT (DlhSummary)
 LAYOUT (DlhUse)
 
 /* Enumerations that are stored in files or in fields of other types. */
 LAYOUT (DlhErrorCode)
 LAYOUT (DlhOptionFlags)
 LAYOUT (DlhOptionType)
+LAYOUT (DlhPassWhen)
 LAYOUT (DlhPluginKind)
 LAYOUT (DlhSampleMode)
