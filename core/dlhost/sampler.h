@@ -67,6 +67,8 @@ DLH_EXPORT DlhNode *dlh_chains_gradients (DlhChains *c, DlhNode *const *position
 /** dlh_chains_is_estimate: whether the log density is an unbiased estimate from a part of the data,
  * another one each pass: then nothing may be accepted or rejected by it. */
 DLH_EXPORT gboolean dlh_chains_is_estimate (DlhChains *c);
+/** dlh_chains_n_examples: behind the log density; 1 when it is not of data. */
+DLH_EXPORT double dlh_chains_n_examples (DlhChains *c);
 /** dlh_chains_log_prior: (nullable): the normalised part of the log density that can be drawn from:
  * the start of a path of densities. NULL when the target has none. */
 DLH_EXPORT DlhNode *dlh_chains_log_prior (DlhChains *c, DlhNode *const *positions);

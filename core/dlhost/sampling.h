@@ -104,7 +104,8 @@ DLH_EXPORT const char *dlh_draws_array_name (DlhDraws *draws, guint i);
 DLH_EXPORT gint64 dlh_draws_width (DlhDraws *draws, guint i);
 /** dlh_draws_column: element @k of array @i: C * count numbers into @out, chain after chain. */
 DLH_EXPORT void dlh_draws_column (DlhDraws *draws, guint i, gint64 k, double *out);
-/** dlh_draws_save: what has been drawn as safetensors: (count, C, ...) for each array. */
+/** dlh_draws_save: what has been drawn, (count, C, ...) for each array: npz where @path ends in
+ * ".npz", else safetensors. */
 DLH_EXPORT gboolean dlh_draws_save (DlhDraws *draws, const char *path, GError **error);
 
 G_END_DECLS

@@ -45,6 +45,9 @@ DLH_EXPORT gboolean dlh_run_checkpoint (DlhRun *run, gint64 step, GError **error
 DLH_EXPORT gboolean dlh_run_checkpoint_best (DlhRun *run, gint64 step, GError **error);
 /** dlh_run_keep_checkpoints: from now on the newest @n are kept (0: all, as without this call). */
 DLH_EXPORT void dlh_run_keep_checkpoints (DlhRun *run, guint n);
+/** dlh_run_folder: (nullable) (transfer none): where files of the run's own go, NULL when the host
+ * keeps none. */
+DLH_EXPORT const char *dlh_run_folder (DlhRun *run);
 /** dlh_run_should_stop: whether the user asked to stop after this step. */
 DLH_EXPORT gboolean dlh_run_should_stop (DlhRun *run);
 
@@ -65,6 +68,7 @@ typedef struct {
                                const DlhTensor *values, GError **error);
     gboolean (*log_image) (gpointer host, gint64 step, const char *name, const DlhTensor *pictures,
                            GError **error);
+    const char *(*folder) (gpointer host);
 } DlhHost;
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */

@@ -117,6 +117,12 @@ dlh_chains_is_estimate (DlhChains *c)
     return c->target->is_estimate;
 }
 
+double
+dlh_chains_n_examples (DlhChains *c)
+{
+    return c->target->n_examples;
+}
+
 DlhNode *
 dlh_chains_log_prior (DlhChains *c, DlhNode *const *positions)
 {

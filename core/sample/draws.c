@@ -192,6 +192,9 @@ dlh_draws_save (DlhDraws *draws, const char *path, GError **error)
         g_ptr_array_add (
             tensors, dlh_tensor_rows (dlh_variable_tensor (a->kept), 0, dlh_draws_count (draws)));
     }
+    if (g_str_has_suffix (path, ".npz"))
+        return dlh_npz_write (path, (const char *const *)names->pdata,
+                              (DlhTensor *const *)tensors->pdata, names->len, FALSE, error);
     return dlh_safetensors_write (path, (const char *const *)names->pdata,
                                   (DlhTensor *const *)tensors->pdata, names->len, NULL, error);
 }

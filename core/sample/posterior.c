@@ -289,5 +289,6 @@ dlh_target_new_posterior (DlhStore *store, DlhComponent *model, DlhData *data,
             "other");
         return NULL;
     }
+    t->n_examples = (double)p->n;
     return build (t, data, error) ? g_steal_pointer (&t) : NULL;
 }

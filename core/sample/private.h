@@ -11,6 +11,7 @@ struct _DlhTarget {
     DlhBlock *blocks;
     GPtrArray *names; /* char*: owned names of the blocks */
     gboolean is_estimate;
+    double n_examples; /* 1 when it is not of data */
     DlhTensor **inputs; /* one for each input of the graph, NULL for those that nothing reads */
     guint n_inputs;
     gpointer self; /* of whoever made the target */

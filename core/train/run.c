@@ -155,3 +155,9 @@ dlh_run_should_stop (DlhRun *run)
 {
     return run->functions.should_stop (run->host);
 }
+
+const char *
+dlh_run_folder (DlhRun *run)
+{
+    return run->functions.folder ? run->functions.folder (run->host) : NULL;
+}

@@ -139,6 +139,12 @@ host_should_stop (gpointer host)
     return signals_seen () != 0;
 }
 
+static const char *
+host_folder (gpointer host)
+{
+    return ((Session *)host)->log.dir;
+}
+
 static const DlhHost host_functions = {
     .size = sizeof (DlhHost),
     .data = host_data,
@@ -151,6 +157,7 @@ static const DlhHost host_functions = {
     .checkpoint_best = host_checkpoint_best,
     .log_histogram = host_log_histogram,
     .log_image = host_log_image,
+    .folder = host_folder,
 };
 
 /* From configuration to a run. */
