@@ -84,6 +84,7 @@ void check_options (Check *c);
 void check_training (Check *c); /* optimizers and models */
 void check_gradients (Check *c);
 void check_ops (Check *c);
+void check_sampling (Check *c); /* samplers, and models with a density alone */
 void check_dataset (Check *c);
 void check_task (Check *c);
 
@@ -91,6 +92,7 @@ void check_task (Check *c);
  * and run once. FALSE with the plugin's refusal. */
 gboolean check_use (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_training (Check *c, GHashTable *settings, GError **error);
+gboolean check_use_sampling (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_dataset (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_task (Check *c, GHashTable *settings, GError **error);
 

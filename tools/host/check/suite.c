@@ -14,6 +14,7 @@ typedef struct {
 static const Kind kinds[] = {
     [DLH_OPTIMIZER] = {check_training, check_use_training},
     [DLH_MODEL] = {check_training, check_use_training},
+    [DLH_SAMPLER] = {check_sampling, check_use_sampling},
     [DLH_DATASET] = {check_dataset, check_use_dataset},
     [DLH_TASK] = {check_task, check_use_task},
 };

@@ -356,11 +356,40 @@ second_process (Check *c)
             other_process (c, p);
 }
 
+// A model may offer other roles alone.
+static void
+role (Check *c)
+{
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhComponent) plugin = NULL;
+
+    if (c->info->manifest->kind != DLH_MODEL || !check_begin (c, "role", "supervised"))
+        return;
+    plugin = check_load (c, NULL, &error);
+    if (!plugin)
+        check_fail (c, "%s", error->message);
+    else if (((const DlhModel *)dlh_component_interface (plugin))->supervised)
+        check_drop (c);
+    else
+        check_skip (c, "it does not offer the supervised role, so it is not trained");
+}
+
+static gboolean
+is_density_alone (Check *c)
+{
+    return check_status (c, "role", "supervised") == CHECK_SKIP;
+}
+
 void
 check_training (Check *c)
 {
     gboolean any = FALSE;
 
+    check_run (c, role);
+    if (is_density_alone (c)) {
+        check_sampling (c);
+        return;
+    }
     check_run (c, acceptance);
     for (const Problem *p = problems; p->name; p++)
         any |= check_accepted (c, p);
@@ -384,6 +413,8 @@ check_training (Check *c)
 gboolean
 check_use_training (Check *c, GHashTable *settings, GError **error)
 {
+    if (is_density_alone (c))
+        return check_use_sampling (c, settings, error);
     for (const Problem *p = problems; p->name; p++) {
         g_auto (Bench) b = {0};
 
