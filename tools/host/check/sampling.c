@@ -129,10 +129,11 @@ determinism (Check *c)
         !run_init (&b, c, NULL, &error) || !run_on (&b, TRANSITIONS, &error))
         check_fail (c, "%s", error->message);
     else if ((difference = stores_difference (b.store, a.store)))
-        check_fail (c,
-                    "two runs of the same seed differ: %s; draw from dlh_chains_stream() and keep no "
-                    "state outside the store",
-                    difference);
+        check_fail (
+            c,
+            "two runs of the same seed differ: %s; draw from dlh_chains_stream() and keep no "
+            "state outside the store",
+            difference);
     else
         check_ok (c, "%d transitions, same bytes", TRANSITIONS);
 }
