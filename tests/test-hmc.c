@@ -49,7 +49,8 @@ bench_init (Bench *b, guint64 seed, gint64 n_chains, const char *const *hmc, gin
     g_autoptr (DlhComponent) model = NULL;
 
     b->n_chains = n_chains;
-    b->store = dlh_store_new (seed, DLH_F64);
+    if (!b->store)
+        b->store = dlh_store_new (seed, DLH_F64);
     if (density_model) {
         model = load (b, DLH_MODEL, "density", density_model);
         b->target = dlh_target_new_density (b->store, model, n_chains, &error);
@@ -299,6 +300,346 @@ acceptance_normal_published (void)
     }
 }
 
+/* Halving a small step at a fixed path divides the largest error of the energy by 4. */
+static void
+leapfrog_energy_order (void)
+{
+    const char *settings[2][11] = {{"step_size", "0.02", "target", "0", "steps", "20",
+                                    "length_jitter", "0", "step_jitter", "0", NULL},
+                                   {"step_size", "0.01", "target", "0", "steps", "40",
+                                    "length_jitter", "0", "step_jitter", "0", NULL}};
+    double worst[2] = {0, 0};
+
+    for (guint k = 0; k < 2; k++) {
+        g_autoptr (GError) error = NULL;
+        g_auto (Bench) b = {0};
+
+        bench_init (&b, 3, 1000, settings[k], 0, NULL, double_well, NULL, 1);
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+        for (guint c = 0; c < 1000; c++)
+            worst[k] = MAX (worst[k], fabs (dlh_chains_find_report (b.chains, "energy_change")[c]));
+    }
+    g_assert_cmpfloat (fabs (worst[0] / worst[1] - 4), <, 0.4);
+}
+
+static DlhNode *
+scaled_normal (DlhBuild *b, DlhNode *const *q, gpointer user_data)
+{
+    (void)b;
+    return dlh_scale (dlh_sum_axis (dlh_square (q[0]), 1), -0.5 / *(const double *)user_data);
+}
+
+/* N(0, S) with M^-1 = S goes as N(0, 1) does, times sqrt S. */
+static void
+mass_rescaling_invariant (void)
+{
+    const char *settings[] = {"step_size", "0.3", "target", "0", "steps", "7", NULL};
+    const double S = 5;
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) a = {0};
+    g_auto (Bench) b = {0};
+
+    bench_init (&a, 3, 20, settings, 0, NULL, standard_normal, NULL, 1);
+    bench_init (&b, 3, 20, settings, 0, NULL, scaled_normal, (gpointer)&S, 1);
+    values (&b, "hmc/x/inverse_mass")[0] = S;
+    for (guint c = 0; c < 20; c++)
+        values (&b, "chains/x")[c] *= sqrt (S);
+    for (guint t = 0; t < 10; t++) {
+        g_assert_true (dlh_chains_transition (a.chains, &error));
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+    }
+    for (guint c = 0; c < 20; c++) {
+        double want = values (&a, "chains/x")[c] * sqrt (S);
+
+        test_assert_within (&values (&b, "chains/x")[c], &want, 1, 1e-11);
+    }
+}
+
+/* Dual averaging: the recursion in plain C against a table of an independent implementation; then
+ * the plugin's step sizes against the recursion, fed with the acceptance that it reports. */
+
+typedef struct {
+    double mu, h_bar, log_eps, log_bar, t;
+} Averaging;
+
+static void
+averaging_start (Averaging *a, double eps)
+{
+    *a = (Averaging){log (10 * eps), 0, log (eps), log (eps), 0};
+}
+
+static void
+averaging_step (Averaging *a, double accept)
+{
+    double share;
+
+    a->t++;
+    a->h_bar = (1 - 1 / (a->t + 10)) * a->h_bar + (0.8 - accept) / (a->t + 10);
+    a->log_eps = a->mu - sqrt (a->t) / 0.05 * a->h_bar;
+    share = pow (a->t, -0.75);
+    a->log_bar = share * a->log_eps + (1 - share) * a->log_bar;
+}
+
+static void
+tuning_dual_averaging (void)
+{
+    const double accepts[] = {1, .9, .5, 0, .2, .8, .95, .7, .85, .8};
+    const double table[][3] = {{1, 14.3855101, 14.3855101},   {2, 20.28114982, 17.64495998},
+                               {3, 10, 13.75404125},          {4, 1.017013923, 5.476774654},
+                               {5, .1539067368, 1.881861928}, {6, .137515044, .9510494809},
+                               {10, .1639201491, .3357724654}};
+    const char *settings[] = {"step_jitter", "0", "step_size", "0.03", NULL};
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+    Averaging a;
+    guint row = 0;
+
+    averaging_start (&a, 1);
+    for (guint t = 1; t <= 10; t++) {
+        averaging_step (&a, accepts[t - 1]);
+        if (t == (guint)table[row][0]) {
+            double got[] = {exp (a.log_eps), exp (a.log_bar)};
+
+            test_assert_within (&got[0], &table[row][1], 1, 1e-9 * table[row][1]);
+            test_assert_within (&got[1], &table[row][2], 1, 1e-9 * table[row][2]);
+            row++;
+        }
+    }
+    // 19 transitions are one window: nothing restarts.
+    bench_init (&b, 5, 16, settings, 19, NULL, standard_normal, NULL, 10);
+    for (guint t = 0; t < 22; t++) {
+        double mean = 0, got, want;
+
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+        got = dlh_chains_find_report (b.chains, "step_size")[3];
+        if (t == 0)
+            averaging_start (&a, got);
+        want = t < 19 ? exp (a.log_eps) : exp (a.log_bar);
+        test_assert_within (&got, &want, 1, 1e-12 * want);
+        for (guint c = 0; c < 16; c++)
+            mean += dlh_chains_find_report (b.chains, "accept")[c] / 16;
+        if (t < 19)
+            averaging_step (&a, mean);
+    }
+}
+
+// Variances from 1 to 1e8 over 50 dimensions.
+static void
+tuning_scales_found (void)
+{
+    const char *density[] = {"kind", "gaussian", "dims", "50", "condition", "1e8", NULL};
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+    g_autofree double *W = NULL;
+    double eps, accept = 0;
+
+    bench_init (&b, 5, 8, NULL, 500, density, NULL, NULL, 0);
+    for (guint t = 0; t < 500; t++)
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+    W = g_memdup2 (values (&b, "hmc/x/inverse_mass"), 50 * sizeof *W);
+    eps = *values (&b, "hmc/step_size");
+    for (guint i = 0; i < 50; i++)
+        g_assert_cmpfloat (fabs (W[i] / pow (1e8, i / 49.0) - 1), <, 0.3);
+    for (guint t = 0; t < 200; t++) {
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+        for (guint c = 0; c < 8; c++)
+            accept += dlh_chains_find_report (b.chains, "accept")[c] / 1600;
+    }
+    g_assert_cmpfloat (fabs (accept - 0.8), <, 0.05);
+    g_assert_cmpmem (W, 50 * sizeof *W, values (&b, "hmc/x/inverse_mass"), 50 * sizeof *W);
+    g_assert_cmpfloat (eps, ==, *values (&b, "hmc/step_size"));
+}
+
+/* What is not finite. */
+
+typedef enum { NAN_VALUE, BOX, NAN_GRADIENT } Trap;
+
+// A normal with something wrong where q > 1.
+static DlhNode *
+trapped (DlhBuild *b, DlhNode *const *q, gpointer user_data)
+{
+    Trap trap = *(const Trap *)user_data;
+    DlhNode *x = dlh_index (q[0], 1, 0), *room = dlh_offset (dlh_neg (x), 1);
+    DlhNode *normal = dlh_scale (dlh_square (x), -0.5), *zero = dlh_full_like (x, 0);
+
+    (void)b;
+    if (trap == BOX)
+        return dlh_where (dlh_less (zero, room), normal, dlh_full_like (x, -INFINITY));
+    // The root of 0^2: its value is 0, its derivative 0 / 0.
+    if (trap == NAN_GRADIENT)
+        room = dlh_square (dlh_mul (x, dlh_cast (dlh_less (zero, room), DLH_F64)));
+    return dlh_add (normal, dlh_scale (dlh_sqrt (room), 1e-300));
+}
+
+static void
+traps_never_accepted (void)
+{
+    for (Trap trap = NAN_VALUE; trap <= NAN_GRADIENT; trap++) {
+        g_autoptr (GError) error = NULL;
+        g_auto (Bench) b = {0};
+        guint moved = 0;
+
+        bench_init (&b, 5, 64, NULL, 60, NULL, trapped, &trap, 1);
+        for (guint c = 0; c < 64; c++)
+            values (&b, "chains/x")[c] = 0.505 - 0.01 * c;
+        for (guint t = 0; t < 120; t++) {
+            g_autofree double *before = g_memdup2 (values (&b, "chains/x"), 64 * sizeof (double));
+
+            g_assert_true (dlh_chains_transition (b.chains, &error));
+            for (guint c = 0; c < 64; c++) {
+                double q = values (&b, "chains/x")[c];
+
+                if (!(q <= 1)) {
+                    test_fail ("trap %d: a chain stands at %g", trap, q);
+                    return;
+                }
+                moved += q != before[c];
+                g_assert_true (isfinite (dlh_chains_find_report (b.chains, "accept")[c]));
+            }
+            g_assert_true (isfinite (*values (&b, "hmc/step_size")));
+        }
+        g_assert_cmpuint (moved, >, 64 * 60);
+    }
+}
+
+static void
+traps_bad_start_named (void)
+{
+    Trap trap = NAN_VALUE;
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+
+    bench_init (&b, 5, 4, NULL, 60, NULL, trapped, &trap, 1);
+    values (&b, "chains/x")[2] = 3;
+    g_assert_false (dlh_chains_transition (b.chains, &error));
+    test_assert_error (&error, DLH_ERROR_NUMERIC, "log density at the chains' start");
+}
+
+/* Geweke's joint test. z ~ N(0, I), x = W z + 0.5 noise; exact draws of both, then z moves given x
+ * and x is drawn anew given z, 10 times: the joint law must be the same. Each chain is independent
+ * of the others, so errors are those of C independent draws. */
+
+static const double geweke_W[3][2] = {{1, 0.5}, {-0.7, 0.3}, {0.2, -1}};
+
+static DlhNode *
+geweke_density (DlhBuild *b, DlhNode *const *q, gpointer user_data)
+{
+    gboolean prior = *(const gboolean *)user_data;
+    g_autoptr (DlhTensor) W = test_tensor_from (DLH_F64, dlh_shape (3, 2), geweke_W[0], 6);
+    DlhNode *x = dlh_read (b->graph, dlh_store_lookup (b->store, "test/x"));
+    DlhNode *residual = dlh_sub (x, dlh_linear (q[0], dlh_constant (b->graph, W), NULL));
+    DlhNode *likelihood = dlh_scale (dlh_sum_axis (dlh_square (residual), 1), -0.5 / 0.25);
+
+    return prior ? dlh_add (likelihood, dlh_scale (dlh_sum_axis (dlh_square (q[0]), 1), -0.5))
+                 : likelihood;
+}
+
+static void
+geweke_draw_x (guint64 round, const double *z, double *x, guint C)
+{
+    dlh_random_fill_normal (9, "test/noise", round, x, 3 * C);
+    for (guint c = 0; c < C; c++)
+        for (guint k = 0; k < 3; k++)
+            x[3 * c + k] =
+                0.5 * x[3 * c + k] + geweke_W[k][0] * z[2 * c] + geweke_W[k][1] * z[2 * c + 1];
+}
+
+// The largest |z| of seven statistics.
+static double
+geweke_worst (gboolean prior)
+{
+    enum { C = 20000, N = 7 };
+    const char *settings[] = {"step_size", "0.4", "target", "0", "steps", "4", NULL};
+    const double x2 = 1.25 + 0.25, want[N] = {0, 1, 0, 0, 1, x2, -0.7};
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+    double *x, *z, worst = 0;
+
+    // The data are a variable, so that they can change; the store must have it before the target.
+    b.store = dlh_store_new (1, DLH_F64);
+    g_assert_nonnull (dlh_store_variable (b.store, "test/x", DLH_F64, dlh_shape (C, 3),
+                                          (DlhInit){DLH_INIT_ZEROS, 0, 0}, &error));
+    bench_init (&b, 1, C, settings, 0, NULL, geweke_density, &prior, 2);
+    x = values (&b, "test/x");
+    z = values (&b, "chains/x");
+    dlh_random_fill_normal (9, "test/z", 0, z, 2 * C);
+    geweke_draw_x (0, z, x, C);
+    for (guint t = 1; t <= 10; t++) {
+        // Another target than before: what is known of the position is not.
+        *(gint64 *)values (&b, "chains/step") = 0;
+        g_assert_true (dlh_chains_transition (b.chains, &error));
+        geweke_draw_x (t, z, x, C);
+    }
+    for (guint k = 0; k < N; k++) {
+        double sum = 0, squares = 0;
+
+        for (guint c = 0; c < C; c++) {
+            double a = z[2 * c], d = z[2 * c + 1], e = x[3 * c], f = x[3 * c + 1];
+            double s = (double[]){a, a * a, a * d, e, d * d, e * e, f * a}[k];
+
+            sum += s / C;
+            squares += s * s / C;
+        }
+        worst = MAX (worst, fabs (sum - want[k]) / sqrt ((squares - sum * sum) / C));
+    }
+    return worst;
+}
+
+// False alarm once in 250,000 seeds: seven statistics, |z| < 5.
+static void
+geweke_joint_kept (void)
+{
+    g_assert_cmpfloat (geweke_worst (TRUE), <, 5);
+    // Without the prior it must be seen.
+    g_assert_cmpfloat (geweke_worst (FALSE), >, 20);
+}
+
+/* Densities with known moments: |z| < 5 by the chains' own standard errors, in both moments of
+ * every dimension; a false alarm once in 10,000 seeds over all of them, and the seed is fixed. */
+static void
+moments_of_densities (void)
+{
+    enum { C = 16, N = 1500 };
+    const char *const kinds[][9] = {{"kind", "normal2", NULL},
+                                    {"kind", "banana", "bend", "0.5", NULL},
+                                    {"kind", "mixture", "dims", "2", "radius", "2", NULL},
+                                    {"kind", "gaussian", "dims", "10", NULL}};
+
+    for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+        const char *settings[] = {"target", "0.9", NULL};
+        g_autoptr (GError) error = NULL;
+        g_auto (Bench) b = {0};
+        g_autoptr (DlhDraws) draws = NULL;
+        g_autoptr (DlhComponent) model = load (&b, DLH_MODEL, "density", kinds[i]);
+        const DlhModel *m = dlh_component_interface (model);
+        g_autofree double *x = g_new (double, N *C);
+
+        bench_init (&b, 21, C, settings, 300, kinds[i], NULL, NULL, 0);
+        draws = dlh_draws_new (b.chains, N, &error);
+        g_assert_no_error (error);
+        while (dlh_draws_count (draws) < N)
+            if (!dlh_chains_transition (b.chains, &error) ||
+                (dlh_chains_done (b.chains) > 300 && !dlh_draws_append (draws, &error)))
+                break;
+        g_assert_no_error (error);
+        for (gint64 k = 0; k < dlh_draws_width (draws, 0); k++) {
+            DlhSummary d = {.size = sizeof d};
+            double mean, variance;
+
+            m->density->moments (dlh_component_options (model), 0, k, &mean, &variance);
+            dlh_draws_column (draws, 0, k, x);
+            dlh_summarize (x, N, C, &d);
+            test_assert_mean (d.mean, mean, d.mcse_mean);
+            g_assert_cmpfloat (d.rhat, <, 1.02);
+            g_assert_cmpfloat (d.ess_bulk, >, 400);
+            for (guint t = 0; t < N * C; t++)
+                x[t] = (x[t] - mean) * (x[t] - mean);
+            dlh_summarize (x, N, C, &d);
+            test_assert_mean (d.mean, variance, d.mcse_mean);
+        }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -307,5 +648,13 @@ main (int argc, char **argv)
     g_test_add_func ("/hmc/balance/plugin-keeps", balance_plugin_keeps);
     g_test_add_func ("/hmc/balance/mistakes-are-seen", balance_mistakes_are_seen);
     g_test_add_func ("/hmc/acceptance/normal-published", acceptance_normal_published);
+    g_test_add_func ("/hmc/leapfrog/energy-order", leapfrog_energy_order);
+    g_test_add_func ("/hmc/mass/rescaling-invariant", mass_rescaling_invariant);
+    g_test_add_func ("/hmc/tuning/dual-averaging", tuning_dual_averaging);
+    g_test_add_func ("/hmc/tuning/scales-found", tuning_scales_found);
+    g_test_add_func ("/hmc/traps/never-accepted", traps_never_accepted);
+    g_test_add_func ("/hmc/traps/bad-start-named", traps_bad_start_named);
+    g_test_add_func ("/hmc/geweke/joint-kept", geweke_joint_kept);
+    g_test_add_func ("/hmc/moments/of-densities", moments_of_densities);
     return g_test_run ();
 }
