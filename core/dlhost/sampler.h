@@ -22,8 +22,9 @@
 
 G_BEGIN_DECLS
 
-typedef struct _DlhChains DlhChains;
-typedef struct _DlhPass DlhPass;
+/* Chains as a sampler builds upon them, and one of the functions that it makes. */
+typedef struct _DlhChains DlhChains; /* all chains of a run */
+typedef struct _DlhPass DlhPass;     /* owned by the chains */
 
 /* Role: moves chains so that the target stays invariant. */
 typedef struct {
@@ -42,10 +43,14 @@ typedef struct {
 
 /* What there is to work with. */
 
+/** dlh_chains_graph, dlh_chains_store: (transfer none): where nodes are made, and all state is. */
 DLH_EXPORT DlhGraph *dlh_chains_graph (DlhChains *c);
 DLH_EXPORT DlhStore *dlh_chains_store (DlhChains *c);
-DLH_EXPORT gint64 dlh_chains_count (DlhChains *c);    /* C */
-DLH_EXPORT gint64 dlh_chains_n_warmup (DlhChains *c); /* transitions that may tune; may be 0 */
+/** dlh_chains_count: C. */
+DLH_EXPORT gint64 dlh_chains_count (DlhChains *c);
+/** dlh_chains_n_warmup: transitions in which the sampler may tune itself; may be 0. */
+DLH_EXPORT gint64 dlh_chains_n_warmup (DlhChains *c);
+/** dlh_chains_n_blocks, dlh_chains_block_name: the arrays that a position consists of. */
 DLH_EXPORT guint dlh_chains_n_blocks (DlhChains *c);
 DLH_EXPORT const char *dlh_chains_block_name (DlhChains *c, guint i);
 /** dlh_chains_position: block @i of all chains before the pass, (C, ...) of the store's dtype. */

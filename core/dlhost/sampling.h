@@ -52,6 +52,7 @@ typedef struct {
 DLH_EXPORT DlhTarget *dlh_target_new_posterior (DlhStore *store, DlhComponent *model, DlhData *data,
                                                 const DlhPosterior *posterior, gint64 n_chains,
                                                 GError **error);
+/** dlh_target_free: NULL is allowed. */
 DLH_EXPORT void dlh_target_free (DlhTarget *target);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTarget, dlh_target_free)
 /** dlh_target_graph: (transfer none): where its nodes are made. */
@@ -61,6 +62,7 @@ DLH_EXPORT DlhGraph *dlh_target_graph (DlhTarget *target);
  * full). */
 DLH_EXPORT DlhChains *dlh_chains_new (DlhTarget *target, DlhComponent *sampler, gint64 n_warmup,
                                       GError **error);
+/** dlh_chains_free: its variables stay in the store. NULL is allowed. */
 DLH_EXPORT void dlh_chains_free (DlhChains *chains);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhChains, dlh_chains_free)
 
@@ -71,6 +73,7 @@ DLH_EXPORT gboolean dlh_chains_transition (DlhChains *chains, GError **error);
 DLH_EXPORT gint64 dlh_chains_done (DlhChains *chains);
 /** dlh_chains_value: (transfer none): block @i of all chains, (C, ...). */
 DLH_EXPORT const DlhTensor *dlh_chains_value (DlhChains *chains, guint i);
+/** dlh_chains_n_reports, dlh_chains_report_name: the columns of diagnostics that the sampler has. */
 DLH_EXPORT guint dlh_chains_n_reports (DlhChains *chains);
 DLH_EXPORT const char *dlh_chains_report_name (DlhChains *chains, guint i);
 /** dlh_chains_report: (transfer none): column @i of the last transition, C numbers. */
@@ -91,13 +94,15 @@ typedef struct _DlhDraws DlhDraws;
 
 /** dlh_draws_new: room for @n_draws draws of @chains, or DLH_ERROR_MEMORY. */
 DLH_EXPORT DlhDraws *dlh_draws_new (DlhChains *chains, gint64 n_draws, GError **error);
+/** dlh_draws_free: the draws stay in the store. NULL is allowed. */
 DLH_EXPORT void dlh_draws_free (DlhDraws *draws);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhDraws, dlh_draws_free)
 /** dlh_draws_append: takes the chains' positions, reports and monitored values. FALSE with an error
  * when they cannot be evaluated or there is no room. */
 DLH_EXPORT gboolean dlh_draws_append (DlhDraws *draws, GError **error);
+/** dlh_draws_count: of each chain, so far. */
 DLH_EXPORT gint64 dlh_draws_count (DlhDraws *draws);
-/** dlh_draws_n_arrays: blocks, then reports, then "monitor" where the target has one. */
+/** dlh_draws_n_arrays, dlh_draws_array_name: blocks, then reports, then "monitor" where the target has one. */
 DLH_EXPORT guint dlh_draws_n_arrays (DlhDraws *draws);
 DLH_EXPORT const char *dlh_draws_array_name (DlhDraws *draws, guint i);
 /** dlh_draws_width: numbers of one chain's draw in array @i. */

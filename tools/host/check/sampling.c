@@ -178,9 +178,21 @@ accepts (Check *c)
         check_fail (c, "%s", error->message);
 }
 
+// A model need not offer a density.
+static gboolean
+offers_none (Check *c)
+{
+    g_autoptr (DlhComponent) plugin = check_load (c, NULL, NULL);
+
+    return plugin && c->info->manifest->kind == DLH_MODEL &&
+           !((const DlhModel *)dlh_component_interface (plugin))->density;
+}
+
 static void
 items (Check *c)
 {
+    if (offers_none (c))
+        return;
     if (check_begin (c, "accepts", "chains"))
         accepts (c);
     if (check_status (c, "accepts", "chains") != CHECK_OK)

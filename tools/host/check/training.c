@@ -356,28 +356,10 @@ second_process (Check *c)
             other_process (c, p);
 }
 
-// A model may offer other roles alone.
-static void
-role (Check *c)
-{
-    g_autoptr (GError) error = NULL;
-    g_autoptr (DlhComponent) plugin = NULL;
-
-    if (c->info->manifest->kind != DLH_MODEL || !check_begin (c, "role", "supervised"))
-        return;
-    plugin = check_load (c, NULL, &error);
-    if (!plugin)
-        check_fail (c, "%s", error->message);
-    else if (((const DlhModel *)dlh_component_interface (plugin))->supervised)
-        check_drop (c);
-    else
-        check_skip (c, "it does not offer the supervised role, so it is not trained");
-}
-
 static gboolean
 is_density_alone (Check *c)
 {
-    return check_status (c, "role", "supervised") == CHECK_SKIP;
+    return check_status (c, "accepts", "chains") == CHECK_OK;
 }
 
 void
@@ -385,12 +367,9 @@ check_training (Check *c)
 {
     gboolean any = FALSE;
 
-    check_run (c, role);
-    if (is_density_alone (c)) {
-        check_sampling (c);
-        return;
-    }
     check_run (c, acceptance);
+    if (check_status (c, "accepts", "training") == CHECK_SKIP)
+        check_sampling (c);
     for (const Problem *p = problems; p->name; p++)
         any |= check_accepted (c, p);
     if (!any) {
