@@ -280,7 +280,7 @@ write_text (const Results *r, const char *name, char *text, GError **error)
 {
     g_autofree char *owned = text, *path = g_build_filename (r->sweep->dir, name, NULL);
 
-    return dlh_file_write (path, text, strlen (text), error);
+    return dlh_file_write (path, owned, strlen (owned), error);
 }
 
 static void

@@ -10,6 +10,7 @@
 #define HOOK "check-hook.so"
 #define MARK "DLHOST_CHECK_PRELOADED"
 
+#if !defined(__SANITIZE_ADDRESS__)
 static char *
 in_directory_of (const char *file, const char *below)
 {
@@ -31,6 +32,7 @@ find_hook (void)
         hook = in_directory_of (library.dli_fname, "dlhost-check");
     return hook;
 }
+#endif
 
 void
 preload_hook (void)

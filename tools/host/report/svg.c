@@ -9,14 +9,14 @@ replaced (char *text, const char *pattern, const char *by)
     g_autofree char *owned = text;
     g_autoptr (GRegex) regex = g_regex_new (pattern, G_REGEX_DOTALL | G_REGEX_RAW, 0, NULL);
 
-    return g_regex_replace (regex, text, -1, 0, by, 0, NULL);
+    return g_regex_replace (regex, owned, -1, 0, by, 0, NULL);
 }
 
 static char *
 replaced_literally (char *text, const char *from, const char *by)
 {
     g_autofree char *owned = text;
-    g_auto (GStrv) parts = g_strsplit (text, from, -1);
+    g_auto (GStrv) parts = g_strsplit (owned, from, -1);
 
     return g_strjoinv (by, parts);
 }
