@@ -9,7 +9,7 @@
  * twin's weights are mapped back and compared. The last layer's map is the identity. */
 #include "test.h"
 
-enum { LAYERS = 3, BATCH = 64, MAX = 8 };
+enum { LAYERS = 3, BATCH = 256, MAX = 8 };
 
 static const gint64 sizes[LAYERS + 1] = {5, 7, 6, 4};
 
