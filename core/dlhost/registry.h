@@ -75,6 +75,10 @@ DLH_EXPORT const DlhManifest *dlh_component_manifest (const DlhComponent *compon
 DLH_EXPORT gconstpointer dlh_component_interface (const DlhComponent *component);
 /** dlh_component_options: (transfer none): the filled option struct. */
 DLH_EXPORT gconstpointer dlh_component_options (const DlhComponent *component);
+/** dlh_component_fail: passes @cause on, with which a function of the plugin has failed; where it is
+ * NULL, an error that says so. Takes @cause. Returns: FALSE. */
+DLH_EXPORT gboolean dlh_component_fail (const DlhComponent *component, GError *cause,
+                                        GError **error);
 /** dlh_component_option_table: (transfer none): the records, dlh_component_manifest()->n_options.
  * */
 DLH_EXPORT const DlhOption *dlh_component_option_table (const DlhComponent *component);

@@ -609,6 +609,18 @@ dlh_component_option_text (const DlhComponent *component, guint i)
     return dlh_option_text (&component->plugin->note->options[i], component->options);
 }
 
+gboolean
+dlh_component_fail (const DlhComponent *component, GError *cause, GError **error)
+{
+    if (cause)
+        g_propagate_error (error, cause);
+    else
+        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                     "%s: a function of this plugin failed without setting the error",
+                     dlh_component_name (component));
+    return FALSE;
+}
+
 const DlhOption *
 dlh_component_option_table (const DlhComponent *component)
 {

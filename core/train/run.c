@@ -68,11 +68,14 @@ gboolean
 dlh_run_execute (DlhRun *run, GError **error)
 {
     DlhComponent *task = dlh_run_require (run, DLH_TASK, error);
+    GError *cause = NULL;
 
     if (!task)
         return FALSE;
-    return ((const DlhTask *)dlh_component_interface (task))
-        ->run (run, dlh_component_options (task), error);
+    if (((const DlhTask *)dlh_component_interface (task))
+            ->run (run, dlh_component_options (task), &cause))
+        return TRUE;
+    return dlh_component_fail (task, cause, error);
 }
 
 DlhStore *

@@ -105,18 +105,20 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
     DlhNode *target =
         y ? dlh_input (b->graph, "y", dlh_tensor_get_dtype (y), dlh_tensor_get_shape (y)) : NULL;
     DlhMetric loss = {"loss", NULL};
+    GError *cause = NULL;
 
     b->objective.size = sizeof b->objective;
     dlh_graph_push_scope (b->graph, dlh_component_name (t->model));
     if (!model->supervised->build (&build, &t->problem, dlh_component_options (t->model), input,
-                                   target, &b->objective, error)) {
-        g_prefix_error (error, "%s: ", dlh_component_name (t->model));
-        return FALSE;
+                                   target, &b->objective, &cause)) {
+        g_prefix_error (&cause, "%s: ", dlh_component_name (t->model));
+        return dlh_component_fail (t->model, cause, error);
     }
     dlh_graph_pop_scope (b->graph);
     if (!dlh_graph_check (b->graph, error))
         return FALSE;
-    g_return_val_if_fail (b->objective.loss, FALSE);
+    if (!b->objective.loss)
+        return dlh_component_fail (t->model, NULL, error);
     loss.value = b->loss = dlh_assert_finite (b->objective.loss, "loss");
     g_array_append_val (b->shown, loss);
     for (guint i = 0; i < G_N_ELEMENTS (b->objective.metrics) && b->objective.metrics[i].name; i++)
@@ -129,12 +131,13 @@ build_update (DlhTrainer *t, Built *b, GError **error)
 {
     const DlhOptimizer *optimizer = dlh_component_interface (t->optimizer);
     const char *name = dlh_component_name (t->optimizer);
+    GError *cause = NULL;
 
     dlh_graph_push_scope (b->graph, name);
     b->update = dlh_update_new (b->graph, t->store, name, &b->objective, &t->training, t->step);
-    if (!optimizer->build (b->update, dlh_component_options (t->optimizer), error)) {
-        g_prefix_error (error, "%s: ", name);
-        return FALSE;
+    if (!optimizer->build (b->update, dlh_component_options (t->optimizer), &cause)) {
+        g_prefix_error (&cause, "%s: ", name);
+        return dlh_component_fail (t->optimizer, cause, error);
     }
     dlh_graph_pop_scope (b->graph);
     g_array_append_vals (b->shown, b->update->logs->data, b->update->logs->len);
@@ -237,9 +240,11 @@ explain (DlhTrainer *t, DlhFunction *f, DlhTensor *const *inputs, guint n, GErro
         return FALSE;
     if (!dlh_function_diagnose (f, inputs, n, &cause)) {
         g_autofree char *text = g_strdup ((*error)->message);
+        gboolean same = strstr (cause->message, text) != NULL;
 
         g_clear_error (error);
-        g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC, "%s; first at %s", text, cause->message);
+        g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC, "%s%s%s", same ? "" : text,
+                     same ? "" : "; first at ", cause->message);
     }
     g_prefix_error (error, "step %" G_GINT64_FORMAT ": ", dlh_trainer_steps (t));
     return FALSE;

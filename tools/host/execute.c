@@ -10,6 +10,8 @@
 #include "setup.h"
 #include "signals.h"
 
+#define MAX_MESSAGE 5000 /* bytes; a path may have 4096 */
+
 typedef struct {
     DlhStore *store;
     DlhDType dtype;
@@ -35,10 +37,35 @@ session_clear (Session *s)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Session, session_clear)
 
+// What was typed or read may be long and hold anything; a message is one line all the same.
+static void
+print_message (const char *message)
+{
+    g_autofree char *valid = g_utf8_make_valid (message, -1);
+    GString *line = g_string_new ("dlhost: ");
+
+    for (const char *p = valid; *p; p = g_utf8_next_char (p)) {
+        gunichar c = g_utf8_get_char (p);
+
+        if (line->len > MAX_MESSAGE) {
+            g_string_append (line, "...");
+            break;
+        }
+        if (c == '\n')
+            g_string_append (line, "\\n");
+        else if (g_unichar_iscntrl (c))
+            g_string_append_printf (line, "\\x%02x", c);
+        else
+            g_string_append_unichar (line, c);
+    }
+    fprintf (stderr, "%s\n", line->str);
+    g_string_free (line, TRUE);
+}
+
 int
 fail (const GError *error)
 {
-    fprintf (stderr, "dlhost: %s\n", error->message);
+    print_message (error->message);
     if (error->domain != DLH_ERROR)
         return EXIT_RUN_FAILED;
     switch ((DlhErrorCode)error->code) {

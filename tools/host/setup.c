@@ -2,7 +2,18 @@
 #include <string.h>
 #include <json-glib/json-glib.h>
 #include "jsonout.h"
+#include "probe.h"
 #include "setup.h"
+
+static DlhComponent *
+load_component (DlhRegistry *registry, DlhPluginKind kind, const Part *part, GError **error)
+{
+    const DlhPluginInfo *info = dlh_registry_find (registry, kind, part->name, error);
+
+    if (!info || (strchr (part->name, '/') && !probe_plugin (info->path, error)))
+        return NULL;
+    return dlh_registry_load (registry, kind, part->name, part->settings, error);
+}
 
 gboolean
 setup_components (const Config *config, DlhRegistry *registry, DlhComponent **components,
@@ -17,8 +28,7 @@ setup_components (const Config *config, DlhRegistry *registry, DlhComponent **co
                          dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
             return FALSE;
         }
-        if (part->name && !(components[kind] = dlh_registry_load (registry, kind, part->name,
-                                                                  part->settings, error)))
+        if (part->name && !(components[kind] = load_component (registry, kind, part, error)))
             return FALSE;
     }
     return TRUE;
@@ -28,6 +38,7 @@ DlhData *
 setup_data (DlhComponent *dataset, DlhDType dtype, GError **error)
 {
     g_autoptr (DlhData) data = dlh_data_new ();
+    GError *cause = NULL;
 
     if (!dataset) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -35,9 +46,10 @@ setup_data (DlhComponent *dataset, DlhDType dtype, GError **error)
         return NULL;
     }
     if (!((const DlhDataset *)dlh_component_interface (dataset))
-             ->load (data, dtype, dlh_component_options (dataset), error)) {
-        if (error && !g_str_has_prefix ((*error)->message, dlh_component_name (dataset)))
-            g_prefix_error (error, "%s: ", dlh_component_name (dataset));
+             ->load (data, dtype, dlh_component_options (dataset), &cause)) {
+        if (cause && !g_str_has_prefix (cause->message, dlh_component_name (dataset)))
+            g_prefix_error (&cause, "%s: ", dlh_component_name (dataset));
+        dlh_component_fail (dataset, cause, error);
         return NULL;
     }
     return g_steal_pointer (&data);

@@ -30,6 +30,10 @@ on_signal (int number)
 void
 signals_claim_streams (void)
 {
+    // A reader of our output that goes away must not end a training run, and a limit on the size
+    // of files is an error of the write, with a message.
+    signal (SIGPIPE, SIG_IGN);
+    signal (SIGXFSZ, SIG_IGN);
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         if (fcntl (fd, F_GETFD) < 0 && open ("/dev/null", O_RDWR) < 0)
             return;
@@ -52,10 +56,6 @@ signals_catch (gboolean quiet)
         if (sigaction (numbers[i], NULL, &old) == 0 &&
             (old.sa_handler != SIG_IGN || numbers[i] == SIGTERM))
             sigaction (numbers[i], &action, NULL);
-    // A reader of our output that goes away must not end a training run, and a limit on the size
-    // of files is an error of the write, with a message.
-    signal (SIGPIPE, SIG_IGN);
-    signal (SIGXFSZ, SIG_IGN);
 }
 
 int

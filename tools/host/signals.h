@@ -6,7 +6,8 @@
 #include <glib.h>
 
 /* Opens /dev/null in place of standard streams that are closed: the next file to be opened would
- * take their number and receive what is printed. */
+ * take their number and receive what is printed. Writing to a pipe without a reader, or beyond the
+ * limit on the size of files, is from here on an error of the write and no signal. */
 void signals_claim_streams (void);
 /* @quiet: say nothing when a signal arrives. */
 void signals_catch (gboolean quiet);
