@@ -20,6 +20,7 @@ typedef struct {
 
 static const Helper helpers[] = {
     {"dot", "pictures of graphs: dlhost graph --format=svg (Debian: graphviz)"},
+    {"gnuplot", "curves of dlhost report (Debian: gnuplot-nox)"},
     {"mandoc", "reading and checking the manual page (Debian: mandoc)"},
 };
 

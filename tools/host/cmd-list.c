@@ -28,7 +28,7 @@ kind_operand (const Invocation *inv, DlhPluginKind *kind, GError **error)
     near = dlh_nearest_name (name, names, G_N_ELEMENTS (names));
     usage_error (
         error,
-        "list: '%s' is no kind of plugin%s%s%s: they are optimizer, model, sampler, dataset, "
+        "list: '%s' is no kind of plugin%s%s%s; the kinds are optimizer, model, sampler, dataset, "
         "environment, task, backend and comm",
         name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     return FALSE;
