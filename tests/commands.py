@@ -263,6 +263,7 @@ def _():
     assert completed("dlhost --optimizer=kfac.so --optimizer.dam") == ["--optimizer.damping="]
     assert completed("dlhost --optimizer=aggmo,lr=0.1,betas=") == ["[0,0.9,0.99]"]
     assert completed("dlhost --optimizer=aggmo,betas=[0,0.5],l") == ["[0,0.5],lr="]
+    assert completed("dlhost --optimizer=aggmo,betas=[0,0.9,") == ["[0,0.9,0.99]"]
     assert "cosine" in completed("dlhost --task.schedule=")
     assert completed("dlhost run --model=mlp,activation=ta") == ["tanh"]
     # A plugin that is found through the line's own search path.
