@@ -53,7 +53,6 @@ static const Case cases[] = {
     {"keeps_rules_model", NULL, NULL},
     {"keeps_rules_data", NULL, NULL},
     {"keeps_rules_task", NULL, NULL},
-    {"keeps_rules_no_role", NULL, "skip  accepts/training: the model does not offer"},
     {"breaks_random", "determinism/*", "two runs of the same seed differ"},
     {"breaks_process", "other-process/*", "other bytes in another process"},
     {"breaks_forgets", "resume/*", "a resumed run is not the uninterrupted one"},
