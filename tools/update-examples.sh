@@ -14,5 +14,6 @@ dataset rings
 model skip-net
 op softsign-net
 optimizer heavy-ball
+sampler random-walk
 task by-heart
 EXAMPLES

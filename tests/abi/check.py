@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # and what only the library makes.
 GROW = {"DlhBuild", "DlhCall", "DlhDataset", "DlhDistributionClass", "DlhHost", "DlhManifest",
         "DlhModel", "DlhObjective", "DlhOp", "DlhOptimizer", "DlhOption", "DlhPlugin", "DlhPluginInfo",
-        "DlhPluginReject", "DlhProblem", "DlhSampler", "DlhSupervised", "DlhTask", "DlhTraining"}
+        "DlhPluginReject", "DlhProblem", "DlhSampler", "DlhSupervised", "DlhTask", "DlhTraining",
+        "DlhDensity", "DlhPosterior", "DlhTransition"}
 HEADERS = os.path.join(SOURCE, "core", "dlhost")
 
 

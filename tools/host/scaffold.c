@@ -33,6 +33,10 @@ static const Template templates[] = {
     {"dataset", "dataset", "made data, points on rings",
      "dlhost --dataset=./@name@.so,rings=4 --model=mlp --optimizer=adam,lr=0.01 --epochs=30",
      "dlhost --dataset=\"$plugin\" --model=mlp --optimizer=adam --steps=20"},
+    {"sampler", "sampler", "random-walk Metropolis",
+     "dlhost --task=sample --sampler=./@name@.so,scale=0.8 --model=density,kind=normal2",
+     "dlhost --task=sample,chains=2,warmup=20,draws=50 --sampler=\"$plugin\" "
+     "--model=density,kind=normal2"},
     {"task", "task", "a task that learns one batch by heart",
      "dlhost --task=./@name@.so,loss=0.05,steps=1000 --model=mlp --optimizer=adam,lr=0.01 "
      "--dataset=synthetic",
