@@ -448,6 +448,21 @@ gru_reference (const Weights *p, const double *x, double h[B][H], double *out)
         }
 }
 
+static void
+rnn_reference (const Weights *p, const double *x, double h[B][H], double *out)
+{
+    for (guint t = 0; t < T; t++)
+        for (guint b = 0; b < B; b++) {
+            double next[H];
+
+            for (guint k = 0; k < H; k++)
+                next[k] =
+                    tanh (preactivation (p, x + (t * B + b) * I, k) + recurrent (p, h[b], k));
+            memcpy (h[b], next, sizeof next);
+            memcpy (out + (t * B + b) * H, next, sizeof next);
+        }
+}
+
 static Weights
 weights (Fixture *f, gboolean hidden_bias)
 {
@@ -505,10 +520,10 @@ lstm_loops (gconstpointer data)
     check_gradients (&f, dlh_add (dlh_sum_axis (out[0], 0), out[2]), in, values, n);
 }
 
+// A GRU, or a plain recurrence.
 static void
-gru_loops (gconstpointer data)
+check_loops (gboolean with_state, gboolean is_gru)
 {
-    gboolean with_state = GPOINTER_TO_INT (data);
     g_auto (Fixture) f = {0};
     DlhNode *in[2], *out[2];
     g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (T, B, I), 1);
@@ -521,15 +536,28 @@ gru_loops (gconstpointer data)
     fixture_init (&f, TRUE);
     in[0] = dlh_input (f.graph, "x", DLH_F64, dlh_shape (T, B, I));
     in[1] = with_state ? dlh_input (f.graph, "h", DLH_F64, dlh_shape (B, H)) : NULL;
-    out[0] = dlh_gru (&f.b, "cell", in[0], H, in[1], &out[1]);
+    out[0] = is_gru ? dlh_gru (&f.b, "cell", in[0], H, in[1], &out[1])
+                    : dlh_rnn (&f.b, "cell", in[0], H, "tanh", in[1], &out[1]);
     disturb (&f);
     p = weights (&f, TRUE);
     if (with_state)
         memcpy (h, dlh_tensor_get_data (h0), sizeof h);
-    gru_reference (&p, dlh_tensor_get_data (x), h, want);
+    (is_gru ? gru_reference : rnn_reference) (&p, dlh_tensor_get_data (x), h, want);
     run_and_compare (out, 2, values, n, (const double *const[]){want, h[0]},
                      (const gsize[]){T * B * H, B * H});
     check_gradients (&f, out[0], in, values, n);
+}
+
+static void
+gru_loops (gconstpointer data)
+{
+    check_loops (GPOINTER_TO_INT (data), TRUE);
+}
+
+static void
+rnn_loops (gconstpointer data)
+{
+    check_loops (GPOINTER_TO_INT (data), FALSE);
 }
 
 // Methods must find every product with a weight: one for all inputs, one a step for the state.
@@ -640,6 +668,9 @@ main (int argc, char **argv)
     g_test_add_data_func ("/layers/lstm/equals-loops", GINT_TO_POINTER (FALSE), lstm_loops);
     g_test_add_data_func ("/layers/lstm/equals-loops-from-a-state", GINT_TO_POINTER (TRUE),
                           lstm_loops);
+    g_test_add_data_func ("/layers/rnn/equals-loops", GINT_TO_POINTER (FALSE), rnn_loops);
+    g_test_add_data_func ("/layers/rnn/equals-loops-from-a-state", GINT_TO_POINTER (TRUE),
+                          rnn_loops);
     g_test_add_func ("/layers/lstm/weight-uses-are-linear", lstm_uses);
     g_test_add_data_func ("/layers/gru/equals-loops", GINT_TO_POINTER (FALSE), gru_loops);
     g_test_add_data_func ("/layers/gru/equals-loops-from-a-state", GINT_TO_POINTER (TRUE),

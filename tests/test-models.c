@@ -439,6 +439,75 @@ lstm_classifier (void)
     check_gradient (&f);
 }
 
+/* rnn */
+
+// A picture's rows, top first, all channels of a row at once.
+static void
+rnn_reads_rows (void)
+{
+    enum { N = 2, C = 2, ROWS = 3, W = 2, H = 2, IN = C * W };
+    g_auto (Fixture) f = {0};
+    DlhProblem problem = class_problem (dlh_shape (C, ROWS, W), 3);
+    g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (N, C, ROWS, W), 1);
+    const double *data = dlh_tensor_get_data (x), *w, *u, *out;
+    g_autoptr (GError) error = NULL;
+    double want = 0;
+
+    fixture_build (&f, "rnn", "hidden=2", &problem, dlh_tensor_ref (x), classes (dlh_shape (N), 3),
+                   TRUE, &error);
+    g_assert_no_error (error);
+    w = parameter (&f, "layer1/input/weight");
+    u = parameter (&f, "layer1/hidden/weight");
+    out = parameter (&f, "output/weight");
+    for (guint n = 0; n < N; n++) { // all biases are zeros
+        double h[H] = {0}, z[3] = {0}, sum = 0;
+
+        for (guint t = 0; t < ROWS; t++) {
+            double next[H];
+
+            for (guint k = 0; k < H; k++) {
+                double s = u[k * H] * h[0] + u[k * H + 1] * h[1];
+
+                for (guint i = 0; i < IN; i++)
+                    s += w[k * IN + i] * data[((n * C + i / W) * ROWS + t) * W + i % W];
+                next[k] = tanh (s);
+            }
+            memcpy (h, next, sizeof h);
+        }
+        for (guint k = 0; k < 3; k++) {
+            z[k] = out[k * H] * h[0] + out[k * H + 1] * h[1];
+            sum += exp (z[k]);
+        }
+        want += (log (sum) - z[(guint) dlh_tensor_get (f.inputs[1], n)]) / N;
+    }
+    g_assert_cmpfloat_with_epsilon (loss (&f), want, 1e-14);
+    check_gradient (&f);
+}
+
+static void
+rnn_cells (void)
+{
+    const char *const settings[] = {"hidden=3 layers=2", "hidden=3 cell=lstm", "hidden=3 cell=gru",
+                                    "hidden=3 cell=softplus"};
+
+    for (guint s = 0; s < G_N_ELEMENTS (settings); s++) {
+        g_auto (Fixture) f = {0};
+        DlhProblem problem = class_problem (dlh_shape (4, 2), 3);
+        g_autoptr (GError) error = NULL;
+
+        fixture_build (&f, "rnn", settings[s], &problem,
+                       test_tensor_random (DLH_F64, dlh_shape (5, 4, 2), 1),
+                       classes (dlh_shape (5), 3), TRUE, &error);
+        if (s == 3) {
+            test_assert_error (&error, DLH_ERROR_OPTION, "'cell' is 'softplus'");
+            continue;
+        }
+        g_assert_no_error (error);
+        g_assert_cmpfloat (f.objective.n_cases, ==, 5);
+        check_gradient (&f);
+    }
+}
+
 /* Every model learns something with plain gradient steps through the trainer. */
 
 static void
@@ -487,6 +556,7 @@ all_learn (void)
             classes (dlh_shape (8), 4));
     learns ("convnet", "channels=[4] kernel=3 hidden=[8] batch_norm=true dropout=0.1", &pictures,
             dlh_tensor_ref (pixels), classes (dlh_shape (8), 4));
+    learns ("rnn", "hidden=16", &pictures, dlh_tensor_ref (pixels), classes (dlh_shape (8), 4));
     learns ("lstm", "hidden=16 embedding=8", &text, classes (dlh_shape (4, 5), 5),
             classes (dlh_shape (4, 5), 5));
     for (gint64 i = 0; i < dlh_tensor_count (pixels); i++)
@@ -531,6 +601,10 @@ misfits (void)
     misfit ("lstm", "", none, dlh_shape (2, 5), DLH_ERROR_SHAPE, "a class for each step");
     misfit ("lstm", "", rows, dlh_shape (2, 5), DLH_ERROR_SHAPE,
             "inputs [5], must be tokens [time] or numbers [time,n]");
+    misfit ("rnn", "", tokens, dlh_shape (2, 5), DLH_ERROR_SHAPE, "of tokens, must be");
+    misfit ("rnn", "", none, dlh_shape (2, 5), DLH_ERROR_SHAPE,
+            "inputs [5] without classes, must be pictures");
+    misfit ("rnn", "", rows, dlh_shape (2, 5), DLH_ERROR_SHAPE, "try --model=mlp");
 }
 
 int
@@ -547,6 +621,8 @@ main (int argc, char **argv)
     g_test_add_func ("/models/lstm/language-gradient", lstm_language);
     g_test_add_func ("/models/lstm/lanes-keep-their-targets", lstm_lanes);
     g_test_add_func ("/models/lstm/classifier-gradient", lstm_classifier);
+    g_test_add_func ("/models/rnn/reads-rows", rnn_reads_rows);
+    g_test_add_func ("/models/rnn/cells-gradient", rnn_cells);
     g_test_add_func ("/models/all/learn", all_learn);
     g_test_add_func ("/models/misfit/is-refused", misfits);
     return g_test_run ();

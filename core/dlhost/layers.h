@@ -33,6 +33,10 @@ DLH_EXPORT DlhNode *dlh_lstm (DlhBuild *b, const char *name, DlhNode *x, gint64 
  * bh)), h <- (1 - z) n + z h. */
 DLH_EXPORT DlhNode *dlh_gru (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
                              DlhNode *h0, DlhNode **h_last);
+/** dlh_rnn: as dlh_gru(): h <- phi (W x + b + U h + c), phi an @activation of dlh_activation();
+ * both products have a bias, "input/bias" and "hidden/bias". */
+DLH_EXPORT DlhNode *dlh_rnn (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
+                             const char *activation, DlhNode *h0, DlhNode **h_last);
 /** dlh_batch_norm: over all axes but @axis; "scale", "shift", running "mean" and "variance"
  * (unbiased), which training moves by running <- (1 - momentum) running + momentum batch. */
 DLH_EXPORT DlhNode *dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* LSTM and GRU, unrolled over time. The products with the inputs are one linear node for all steps,
+/* Plain recurrence, LSTM and GRU, unrolled over time. The products with the inputs are one linear node for all steps,
  * those with the hidden state one linear node a step, so that methods find each use of a weight. */
 #include <dlhost/arrange.h>
 #include <dlhost/elementwise.h>
@@ -155,6 +155,46 @@ dlh_gru (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden, DlhNode *h0
             y = gru (b, &cell, &h);
         } else {
             y = h = dlh_graph_fail (b->graph, DLH_ERROR_GRAPH, "GRU");
+        }
+        dlh_graph_pop_scope (b->graph);
+    }
+    if (h_last)
+        *h_last = h;
+    return y;
+}
+
+// h <- phi (W x + b + U h + c)
+static DlhNode *
+plain (DlhBuild *b, const Cell *cell, const char *activation, DlhNode **h)
+{
+    DlhDType dtype = dlh_node_dtype (cell->inputs);
+    g_autofree DlhNode **states = g_new (DlhNode *, (gsize) cell->n_steps);
+
+    for (gint64 t = 0; t < cell->n_steps; t++) {
+        DlhNode *s =
+            dlh_add (dlh_index (cell->inputs, 0, t), dlh_linear (*h, cell->weight, cell->bias));
+
+        *h = dlh_activation (s, activation);
+        states[t] = *h;
+    }
+    return collect (b, cell, states, dtype);
+}
+
+DlhNode *
+dlh_rnn (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden, const char *activation,
+         DlhNode *h0, DlhNode **h_last)
+{
+    const DlhInit zeros = {DLH_INIT_ZEROS, 0, 0};
+    DlhNode *y = x, *h = x;
+    Cell cell;
+
+    if (!dlh_node_failed (x)) {
+        dlh_graph_push_scope (b->graph, name);
+        if (cell_init (&cell, b, "RNN", x, n_hidden, 1, zeros, TRUE)) {
+            h = check_state (b, "RNN", h0, &cell, dlh_node_dtype (x));
+            y = plain (b, &cell, activation, &h);
+        } else {
+            y = h = dlh_graph_fail (b->graph, DLH_ERROR_GRAPH, "RNN");
         }
         dlh_graph_pop_scope (b->graph);
     }
