@@ -104,6 +104,7 @@ typedef struct {
     DlhNode *(*forward) (DlhBuild *b, DlhNode *x);
     const char *optimizer, *model; /* without @forward: a trainer's step */
     guint n_threads;
+    const char *delay; /* of K-FAC's inverses */
 } Job;
 
 static void
@@ -121,11 +122,15 @@ function_quiet (const Job *job)
 }
 
 static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *name)
+load (DlhRegistry *registry, DlhPluginKind kind, const char *name, const char *delay)
 {
+    g_autoptr (GHashTable) settings = g_hash_table_new (g_str_hash, g_str_equal);
     g_autoptr (GError) error = NULL;
-    DlhComponent *component = dlh_registry_load (registry, kind, name, NULL, &error);
+    DlhComponent *component;
 
+    if (delay)
+        g_hash_table_insert (settings, (gpointer)"inverse_delay", (gpointer)delay);
+    component = dlh_registry_load (registry, kind, name, settings, &error);
     if (!component)
         test_fail ("%s", error->message);
     return component;
@@ -154,8 +159,9 @@ static void
 trainer_quiet (const Job *job)
 {
     g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, job->model);
-    g_autoptr (DlhComponent) optimizer = load (registry, DLH_OPTIMIZER, job->optimizer);
+    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, job->model, NULL);
+    g_autoptr (DlhComponent) optimizer =
+        load (registry, DLH_OPTIMIZER, job->optimizer, job->delay);
     g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
     g_autoptr (DlhTensor) x = test_tensor_random (DLH_F32, dlh_shape (32, 1, 28, 28), 1);
     g_autoptr (DlhTensor) y = dlh_tensor_new (DLH_I64, dlh_shape (32), NULL);
@@ -206,6 +212,7 @@ static const Job jobs[] = {
     {"adam-mlp/one-thread", NULL, "adam", "mlp", 1},
     {"aggmo-mlp/one-thread", NULL, "aggmo", "mlp", 1},
     {"kfac-mlp/one-thread", NULL, "kfac", "mlp", 1},
+    {"kfac-mlp/inverses-beside", NULL, "kfac", "mlp", 1, "5"},
     {"kfac-convnet/one-thread", NULL, "kfac", "convnet", 1},
     {"kfac-convnet/two-threads", NULL, "kfac", "convnet", 2},
 };

@@ -44,8 +44,9 @@ dlh_parallel_for (gsize n, gsize grain,
 
     if (n == 0)
         return;
+    // The calling thread may have been limited.
     if (team.n_parts > 1)
-        team.n_parts = MIN (team.n_parts, dlh_get_threads ());
+        team.n_parts = MIN (team.n_parts, MIN (dlh_get_threads (), (guint) omp_get_max_threads ()));
     if (team.n_parts <= 1 || omp_in_parallel ()) {
         work (0, n, 0, user_data);
         return;

@@ -15,8 +15,8 @@ void dlh_parallel_for (gsize n, gsize grain,
  * that number for each thread of its own. Call it before kernels in a thread that may be new. */
 void dlh_parallel_adopt (void);
 
-/* BLAS calls of the calling thread use @n threads from now on: 1 for work that is not worth
- * waking the pool for. Returns: the number before, to be put back. */
+/* BLAS and parallel calls of the calling thread use @n threads at most from now on: 1 for work that
+ * is not worth waking the pool for, and for threads beside the pool. Returns: the number before, to be put back. */
 guint dlh_parallel_limit (guint n);
 /* Whether the caller runs on the pool already: what it starts runs on its thread alone. */
 gboolean dlh_parallel_is_nested (void);

@@ -74,6 +74,16 @@ typedef enum {
 /** dlh_update_phase: declares phase @name; at most 8. */
 DLH_EXPORT void dlh_update_phase (DlhUpdate *u, const char *name, DlhPhaseWhen when, gint64 period,
                                   gint64 first);
+/**
+ * dlh_update_phase_delay:
+ * @delay: 0 (the default) or more, and below the phase's period
+ * Phase @name, one after the step, is computed on a thread of its own while @delay more steps go on,
+ * from copies of the variables that it reads; it may depend on nothing else. What began after step k is
+ * stored after step k + @delay, always, but the first result of all right away. The copies are state
+ * ("<optimizer>/@name/copy/..."): a run resumed in between has the same bits. An error ends the step
+ * that would have stored the result.
+ */
+DLH_EXPORT void dlh_update_phase_delay (DlhUpdate *u, const char *name, gint64 delay);
 /** dlh_update_phase_assign: as dlh_update_assign() in phase @name. */
 DLH_EXPORT void dlh_update_phase_assign (DlhUpdate *u, const char *name, DlhNode *state,
                                          DlhNode *value);

@@ -97,7 +97,7 @@ DLH_EXPORT DlhFunction *dlh_trainer_function (DlhTrainer *trainer);
 
 /* A function that training steps run. */
 typedef struct {
-    char *name;            /* "step", "step with statistics", "after: inverses" */
+    char *name;            /* "step", "step with statistics", "after: inverses", "beside: inverses" */
     DlhFunction *function; /* its inputs are x and, where there is one, y */
     double runs;           /* in a step, on average over many */
 } DlhTrainerPart;

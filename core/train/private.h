@@ -9,6 +9,7 @@ typedef struct {
     char *name;
     DlhPhaseWhen when;
     gint64 period, first;
+    gint64 delay; /* above 0: computed beside the steps, stored so many steps later */
 } DlhPhase;
 
 typedef struct {
@@ -42,3 +43,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
 
 /* The schedule's factor as a node: @step is f64. */
 DlhNode *dlh_schedule_node (const DlhSchedule *schedule, DlhNode *step);
+
+/* beside.c: a phase that is computed on a thread of its own while steps go on. */
+typedef struct _DlhBeside DlhBeside;
+
+/* @phase of @u has a delay. Its states "<optimizer>/<phase>/begun" and "../copy/..." are made. */
+DlhBeside *dlh_beside_new (DlhUpdate *u, guint phase, GError **error);
+/* Waits for the thread. */
+void dlh_beside_free (DlhBeside *b);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhBeside, dlh_beside_free)
+/* The end of step @step: stores what is ready by rule, and begins when @due. What begins at the
+ * @first of all times is stored at once. */
+gboolean dlh_beside_step (DlhBeside *b, gint64 step, gboolean due, gboolean first, GError **error);
+DlhFunction *dlh_beside_function (DlhBeside *b);

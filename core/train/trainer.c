@@ -26,6 +26,7 @@ struct _DlhTrainer {
     DlhVariable *step;
     GHashTable *built[2]; /* by mode: batch size -> Built */
     GHashTable *after;    /* phase name -> DlhFunction */
+    GHashTable *beside;   /* phase name -> DlhBeside */
     GPtrArray *notes;
     gboolean noted;
     Built *last;
@@ -72,6 +73,8 @@ dlh_trainer_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
         t->built[mode] = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, built_free);
     t->after =
         g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)dlh_function_unref);
+    t->beside =
+        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify)dlh_beside_free);
     t->notes = g_ptr_array_new_with_free_func (g_free);
     t->step = dlh_store_variable (store, "train/step", DLH_I64, dlh_shape (),
                                   (DlhInit){.kind = DLH_INIT_ZEROS}, error);
@@ -83,6 +86,7 @@ dlh_trainer_free (DlhTrainer *trainer)
 {
     if (!trainer)
         return;
+    g_clear_pointer (&trainer->beside, g_hash_table_unref);
     for (guint mode = 0; mode < 2; mode++)
         g_clear_pointer (&trainer->built[mode], g_hash_table_unref);
     g_clear_pointer (&trainer->after, g_hash_table_unref);
@@ -228,6 +232,17 @@ compile_after (DlhTrainer *t, Built *b, guint phase, GError **error)
     return f;
 }
 
+static DlhBeside *
+get_beside (DlhTrainer *t, Built *b, guint phase, GError **error)
+{
+    const char *name = g_array_index (b->update->phases, DlhPhase, phase).name;
+    DlhBeside *beside = g_hash_table_lookup (t->beside, name);
+
+    if (!beside && (beside = dlh_beside_new (b->update, phase, error)))
+        g_hash_table_insert (t->beside, g_strdup (name), beside);
+    return beside;
+}
+
 /* Running. */
 
 // Says at which step, and which node was the first to go wrong.
@@ -265,6 +280,18 @@ is_empty (const DlhUpdate *u, guint phase)
     return TRUE;
 }
 
+static gboolean
+run_beside (DlhTrainer *t, Built *b, guint phase, gint64 step, GError **error)
+{
+    const DlhPhase *p = &g_array_index (b->update->phases, DlhPhase, phase);
+    DlhBeside *beside = get_beside (t, b, phase, error);
+
+    if (!beside)
+        return FALSE;
+    return dlh_beside_step (beside, step, is_due (p, step), step == p->first, error) ||
+           explain (t, dlh_beside_function (beside), NULL, 0, error);
+}
+
 gboolean
 dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **error)
 {
@@ -291,6 +318,11 @@ dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **erro
         const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
         DlhFunction *f;
 
+        if (phase->delay && !is_empty (b->update, p)) {
+            if (!run_beside (trainer, b, p, *step, error))
+                return FALSE;
+            continue;
+        }
         if (phase->when != DLH_PHASE_AFTER || !is_due (phase, *step) || is_empty (b->update, p))
             continue;
         if (!(f = compile_after (trainer, b, p, error)))
@@ -483,6 +515,17 @@ compare_runs (gconstpointer a, gconstpointer b)
     return (x < y) - (x > y);
 }
 
+static DlhFunction *
+late_function (DlhTrainer *t, Built *b, guint phase, GError **error)
+{
+    DlhBeside *beside;
+
+    if (!g_array_index (b->update->phases, DlhPhase, phase).delay)
+        return compile_after (t, b, phase, error);
+    beside = get_beside (t, b, phase, error);
+    return beside ? dlh_beside_function (beside) : NULL;
+}
+
 // Counted over many steps after the first ones, as periods of phases need not divide each other.
 static gboolean
 count_parts (DlhTrainer *t, Built *b, GArray *parts, GError **error)
@@ -514,9 +557,10 @@ count_parts (DlhTrainer *t, Built *b, GArray *parts, GError **error)
         add_part (parts, name, f, with[i]);
     }
     for (guint p = 0; p < b->update->phases->len; p++) {
+        const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
         g_autofree char *name =
-            g_strconcat ("after: ", g_array_index (b->update->phases, DlhPhase, p).name, NULL);
-        DlhFunction *f = after[p] ? compile_after (t, b, p, error) : NULL;
+            g_strconcat (phase->delay ? "beside: " : "after: ", phase->name, NULL);
+        DlhFunction *f = after[p] ? late_function (t, b, p, error) : NULL;
 
         if (after[p] && !f)
             return FALSE;

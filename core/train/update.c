@@ -234,10 +234,25 @@ dlh_update_note (DlhUpdate *u, const char *format, ...)
 void
 dlh_update_phase (DlhUpdate *u, const char *name, DlhPhaseWhen when, gint64 period, gint64 first)
 {
-    DlhPhase p = {g_strdup (name), when, period, first};
+    DlhPhase p = {g_strdup (name), when, period, first, 0};
 
     g_return_if_fail (period > 0 && first >= 0 && u->phases->len < 8);
     g_array_append_val (u->phases, p);
+}
+
+void
+dlh_update_phase_delay (DlhUpdate *u, const char *name, gint64 delay)
+{
+    for (guint i = 0; i < u->phases->len; i++) {
+        DlhPhase *p = &g_array_index (u->phases, DlhPhase, i);
+
+        if (!g_str_equal (p->name, name))
+            continue;
+        g_return_if_fail (p->when == DLH_PHASE_AFTER && delay >= 0 && delay < p->period);
+        p->delay = delay;
+        return;
+    }
+    g_return_if_reached ();
 }
 
 void

@@ -174,6 +174,14 @@ average_weight (Kfac *k)
 static gboolean
 check_options (const KfacOptions *opt, GError **error)
 {
+    if (opt->inverse_delay >= opt->inverses) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "'inverse_delay' is %" G_GINT64_FORMAT " and 'inverses' is %" G_GINT64_FORMAT
+                     ": each inversion must be stored before the next begins, give a delay below "
+                     "the period",
+                     opt->inverse_delay, opt->inverses);
+        return FALSE;
+    }
     if (opt->damping > 0 || strcmp (opt->inverse, "cholesky") != 0)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -198,6 +206,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     k.keep = average_weight (&k);
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
+    dlh_update_phase_delay (u, "inverses", opt->inverse_delay);
     if (!kfac_find_blocks (&k, error) || !kfac_propagate (&k, error))
         return FALSE;
     for (guint i = 0; i < blocks->len; i++)
@@ -226,6 +235,8 @@ DLH_PLUGIN_DEFINE (
                  .unit = "steps"),
         DLH_INT (KfacOptions, inverses, 20, 1, 1000000, "Steps between inversions of the factors",
                  .unit = "steps"),
+        DLH_INT (KfacOptions, inverse_delay, 0, 0, 1000000,
+                 "Invert on another thread while this many steps go on; 0: in line", .unit = "steps"),
         DLH_INT (KfacOptions, burn_in, 1, 1, 1000000, "First steps that only collect statistics",
                  .unit = "steps"),
         DLH_CHOICE (

@@ -23,7 +23,7 @@
 
 typedef struct {
     double lr, momentum, damping, decay, kl_clip, weight_decay;
-    gint64 statistics, inverses, burn_in, samples;
+    gint64 statistics, inverses, inverse_delay, burn_in, samples;
     const char *fisher, *inverse, *recurrent;
     gboolean strict, double_factors;
 } KfacOptions;
