@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Tasks: what a run does with its components: train, evaluate, and later sample, distil, reinforce.
- * A task sees the run through DlhRun; the host behind it prints, writes files and handles signals. */
+ * A task sees the run through DlhRun; the host behind it prints, writes files and handles signals.
+ */
 #pragma once
 
 #include <dlhost/training.h>
 
 G_BEGIN_DECLS
 
-typedef struct _DlhRun DlhRun; /* a run in progress */
+typedef struct _DlhFigure DlhFigure; /* <dlhost/figure.h> */
+typedef struct _DlhRun DlhRun;       /* a run in progress */
 
 /* The interface of a task plugin. */
 typedef struct {
@@ -69,6 +71,8 @@ typedef struct {
     gboolean (*log_image) (gpointer host, gint64 step, const char *name, const DlhTensor *pictures,
                            GError **error);
     const char *(*folder) (gpointer host);
+    /* @figure has been checked, and has all members of the library's version. */
+    gboolean (*figure) (gpointer host, const DlhFigure *figure, GError **error);
 } DlhHost;
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */

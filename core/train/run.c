@@ -2,6 +2,7 @@
 /* A run as its task sees it: components, store, and the host's functions behind. */
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "figure.h"
 
 struct _DlhRun {
     DlhHost functions; /* what an older host does not have is NULL */
@@ -113,6 +114,17 @@ dlh_run_log_image (DlhRun *run, gint64 step, const char *name, const DlhTensor *
 {
     return !run->functions.log_image ||
            run->functions.log_image (run->host, step, name, pictures, error);
+}
+
+gboolean
+dlh_run_figure (DlhRun *run, const DlhFigure *figure, GError **error)
+{
+    DlhFigure whole = {0};
+
+    memcpy (&whole, figure, MIN (figure->size, sizeof whole));
+    whole.size = sizeof whole;
+    return figure_check (&whole, error) &&
+           (!run->functions.figure || run->functions.figure (run->host, &whole, error));
 }
 
 void

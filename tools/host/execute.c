@@ -123,6 +123,19 @@ host_log_image (gpointer host, gint64 step, const char *name, const DlhTensor *p
     return run_log_image (&((Session *)host)->log, step, name, pictures, error);
 }
 
+static gboolean
+host_figure (gpointer host, const DlhFigure *figure, GError **error)
+{
+    Session *s = host;
+    g_autofree char *note = NULL;
+
+    if (!run_log_figure (&s->log, figure, &note, error))
+        return FALSE;
+    if (note)
+        progress_line (&s->progress, note);
+    return TRUE;
+}
+
 static void
 host_progress (gpointer host, gint64 done, gint64 total, double examples)
 {
@@ -185,6 +198,7 @@ static const DlhHost host_functions = {
     .log_histogram = host_log_histogram,
     .log_image = host_log_image,
     .folder = host_folder,
+    .figure = host_figure,
 };
 
 /* From configuration to a run. */

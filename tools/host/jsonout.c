@@ -121,19 +121,37 @@ json_out_count (JsonOut *json, const char *name, gint64 value)
     g_string_append_printf (json->text, "%" G_GINT64_FORMAT, value);
 }
 
-void
-json_out_number (JsonOut *json, const char *name, double value)
+static void
+append_value (GString *out, double value)
 {
     char number[G_ASCII_DTOSTR_BUF_SIZE];
 
-    begin_member (json, name);
     if (!isfinite (value)) {
-        g_string_append (json->text, "null");
+        g_string_append (out, "null");
         return;
     }
     // The shorter text, where it says the same number.
     g_ascii_formatd (number, sizeof number, "%.15g", value);
     if (g_ascii_strtod (number, NULL) != value)
         g_ascii_dtostr (number, sizeof number, value);
-    g_string_append (json->text, number);
+    g_string_append (out, number);
+}
+
+void
+json_out_number (JsonOut *json, const char *name, double value)
+{
+    begin_member (json, name);
+    append_value (json->text, value);
+}
+
+void
+json_out_numbers (JsonOut *json, const char *name, const double *values, gsize n)
+{
+    begin_member (json, name);
+    g_string_append_c (json->text, '[');
+    for (gsize i = 0; i < n; i++) {
+        g_string_append (json->text, i ? ", " : "");
+        append_value (json->text, values[i]);
+    }
+    g_string_append_c (json->text, ']');
 }

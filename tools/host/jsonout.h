@@ -29,3 +29,5 @@ void json_out_bool (JsonOut *json, const char *name, gboolean value);
 void json_out_count (JsonOut *json, const char *name, gint64 value);
 /* JSON has no NaN and no infinity: they are null. */
 void json_out_number (JsonOut *json, const char *name, double value);
+/* A list on one line. */
+void json_out_numbers (JsonOut *json, const char *name, const double *values, gsize n);

@@ -8,6 +8,8 @@
 #include <json-glib/json-glib.h>
 #include <glib/gstdio.h>
 #include "pictures.h"
+#include "report/kept.h"
+#include "report/report.h"
 #include "runlog.h"
 
 static gboolean
@@ -217,6 +219,55 @@ run_log_image (RunLog *log, gint64 step, const char *name, const DlhTensor *pict
                                    0666, NULL))
         return io_error ("cannot write", path, error);
     return events_image (&log->events, step, name, width, height, png, error);
+}
+
+// The drawings of a figure, or none: an older one of other data would be a lie.
+static gboolean
+draw_figure (const char *stem, const char *json, GError **error)
+{
+    g_autoptr (GPtrArray) figures = g_ptr_array_new_with_free_func ((GDestroyNotify)figure_free);
+    g_autoptr (GPtrArray) drawings = NULL;
+    g_autofree char *svg = g_strconcat (stem, ".svg", NULL);
+    g_autofree char *png = g_strconcat (stem, ".png", NULL);
+    g_autofree char *text = NULL;
+    Figure *figure = kept_figure_parse (json, strlen (json), error);
+    const Drawing *d;
+
+    g_unlink (svg);
+    g_unlink (png);
+    if (!figure)
+        return FALSE;
+    g_ptr_array_add (figures, figure);
+    if (!(drawings = figures_draw (figures, TRUE, error)))
+        return FALSE;
+    d = drawings->pdata[0];
+    text = svg_described (d->svg, figure);
+    return g_file_set_contents_full (svg, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0666, error) &&
+           g_file_set_contents_full (png, g_bytes_get_data (d->png, NULL),
+                                     (gssize)g_bytes_get_size (d->png),
+                                     G_FILE_SET_CONTENTS_CONSISTENT, 0666, error);
+}
+
+// The data are the figure, and must be kept; a drawing of them can be had later.
+gboolean
+run_log_figure (RunLog *log, const DlhFigure *figure, char **note, GError **error)
+{
+    g_autofree char *folder = g_build_filename (log->dir, "figures", NULL);
+    g_autofree char *stem = g_build_filename (folder, figure->name, NULL);
+    g_autofree char *path = g_strconcat (stem, ".json", NULL);
+    g_autofree char *json = kept_figure_format (figure);
+    g_autoptr (GError) cause = NULL;
+
+    *note = NULL;
+    if (g_mkdir_with_parents (folder, 0777) != 0)
+        return io_error ("cannot make the folder", folder, error);
+    if (!g_file_set_contents_full (path, json, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0666, NULL))
+        return io_error ("cannot write", path, error);
+    if (!draw_figure (stem, json, &cause) && !log->undrawn) {
+        *note = g_strdup_printf ("%s is kept, but not drawn: %s", path, cause->message);
+        log->undrawn = TRUE;
+    }
+    return TRUE;
 }
 
 gboolean

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run folder: config.json, metrics.jsonl, event files and images/; checkpoints.h has the rest.
- */
+/* The run folder: config.json, metrics.jsonl, event files, images/ and figures/; checkpoints.h has
+ * the rest. */
 #pragma once
 
 #include <stdio.h>
@@ -11,9 +11,10 @@ typedef struct {
     char *dir;
     FILE *metrics;
     Events events;
-    gint64 start;  /* monotonic microseconds */
-    double before; /* seconds spent in earlier sittings of the run */
-    int lock;      /* the folder's descriptor: one process at a time */
+    gint64 start;     /* monotonic microseconds */
+    double before;    /* seconds spent in earlier sittings of the run */
+    int lock;         /* the folder's descriptor: one process at a time */
+    gboolean undrawn; /* that figures are not drawn has been said */
 } RunLog;
 
 /* Makes the folder (@dir, or a new one under runs/ when NULL); refuses one that holds a run. */
@@ -33,6 +34,9 @@ gboolean run_log_histogram (RunLog *log, gint64 step, const char *name, const Dl
                             GError **error);
 gboolean run_log_image (RunLog *log, gint64 step, const char *name, const DlhTensor *pictures,
                         GError **error);
+/* dlh_run_figure(). @note: (out) (nullable): the data are kept, but nothing is drawn, and why; once
+ * a run. */
+gboolean run_log_figure (RunLog *log, const DlhFigure *figure, char **note, GError **error);
 /* Makes sure that what was written so far survives a crash of the machine. */
 gboolean run_log_sync (RunLog *log, GError **error);
 double run_log_seconds (const RunLog *log);

@@ -11,9 +11,9 @@
 typedef struct {
     const Problem *problem;
     gint64 stop_at;       /* call of should_stop that says yes; 0: never */
-    const char *break_at; /* (nullable): "data", "log", "checkpoint": that fails */
+    const char *break_at; /* (nullable): "data", "log", "figure", "checkpoint": that fails */
     GString *records;     /* what was logged */
-    gint64 n_logs, n_progress, n_asked, n_checkpoints, asked_after;
+    gint64 n_logs, n_progress, n_asked, n_checkpoints, n_figures, asked_after;
     char *wrong; /* the first thing that is not as it should be */
 } Notes;
 
@@ -95,6 +95,22 @@ notes_checkpoint (gpointer host, gint64 step, GError **error)
     return !breaks (n, "checkpoint", error);
 }
 
+// Two runs of one seed must have the same points.
+static gboolean
+notes_figure (gpointer host, const DlhFigure *figure, GError **error)
+{
+    Notes *n = host;
+
+    n->n_figures++;
+    g_string_append_printf (n->records, "figure %s", figure->name);
+    for (guint i = 0; i < figure->n_curves; i++)
+        for (gsize k = 0; k < figure->curves[i].n; k++)
+            g_string_append_printf (n->records, " %.17g %.17g", figure->curves[i].x[k],
+                                    figure->curves[i].y[k]);
+    g_string_append_c (n->records, '\n');
+    return !breaks (n, "figure", error);
+}
+
 static gboolean
 notes_should_stop (gpointer host)
 {
@@ -115,6 +131,7 @@ static const DlhHost host_functions = {
     .message = notes_message,
     .checkpoint = notes_checkpoint,
     .should_stop = notes_should_stop,
+    .figure = notes_figure,
 };
 
 static gboolean
@@ -276,6 +293,7 @@ passes_on (Check *c, const char *what)
     gboolean done = run (c, &n, store, NULL, &error);
 
     if (done && ((strcmp (what, "checkpoint") == 0 && n.n_checkpoints == 0) ||
+                 (strcmp (what, "figure") == 0 && n.n_figures == 0) ||
                  (strcmp (what, "log") == 0 && n.n_logs == 0)))
         check_drop (c);
     else if (done)
@@ -320,7 +338,7 @@ other_problems (Check *c)
 static void
 task_items (Check *c)
 {
-    static const char *const broken[] = {"data", "log", "checkpoint"};
+    static const char *const broken[] = {"data", "log", "figure", "checkpoint"};
 
     if (check_begin (c, "determinism", "run"))
         determinism (c);

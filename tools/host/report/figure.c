@@ -166,15 +166,20 @@ append_curve (GString *s, const Figure *f, guint id, gboolean bands)
                                     "$d%u using 1:2:3:4 with yerrorbars lc rgb '%s' lw 1.5 pt 7 "
                                     "ps 0.1 notitle, \\\n",
                                     id, colour);
-        g_string_append_printf (s, "$d%u using 1:2 with %s lc rgb '%s%s' lw %s dt %s%s ", id,
-                                c->faint        ? "lines"
-                                : n <= FEW_DOTS ? "linespoints"
-                                                : "lines",
-                                c->faint ? "#A0" : "", c->faint ? colour + 1 : colour,
-                                c->faint ? "1" : "2", dash,
-                                c->faint        ? ""
-                                : n <= FEW_DOTS ? " pt 7 ps 0.55"
-                                                : "");
+        if (c->points)
+            g_string_append_printf (s, "$d%u using 1:2 with points lc rgb '%s%s' pt 6 ps %s lw 2 ",
+                                    id, c->faint ? "#A0" : "", c->faint ? colour + 1 : colour,
+                                    c->faint ? "0.4" : "0.7");
+        else
+            g_string_append_printf (s, "$d%u using 1:2 with %s lc rgb '%s%s' lw %s dt %s%s ", id,
+                                    c->faint        ? "lines"
+                                    : n <= FEW_DOTS ? "linespoints"
+                                                    : "lines",
+                                    c->faint ? "#A0" : "", c->faint ? colour + 1 : colour,
+                                    c->faint ? "1" : "2", dash,
+                                    c->faint        ? ""
+                                    : n <= FEW_DOTS ? " pt 7 ps 0.55"
+                                                    : "");
     } else
         // It has a place in the legend all the same.
         g_string_append_printf (s, "NaN with lines lc rgb '%s' lw 2 dt %s ", colour, dash);

@@ -15,6 +15,7 @@ typedef struct {
     gboolean faint;  /* behind the others */
     gboolean band;   /* low and high mean something */
     gboolean bars;   /* points with error bars, joined by a line */
+    gboolean points; /* not joined */
     GArray *dots;    /* Dot, by rising x */
     GArray *crosses; /* Dot: where a value was not finite */
 } Curve;

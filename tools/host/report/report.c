@@ -3,6 +3,7 @@
 #include <string.h>
 #include <glib/gstdio.h>
 #include <dlhost/dlhost.h>
+#include "kept.h"
 #include "report.h"
 
 /* Which runs. */
@@ -146,6 +147,7 @@ report_write (GPtrArray *runs, const char *dir, const ReportOptions *options, ch
 {
     g_autoptr (GPtrArray) groups = groups_new (runs);
     g_autoptr (GPtrArray) figures = curves_figures (groups, &options->curves, error);
+    g_autoptr (GPtrArray) kept = kept_figures (groups);
     g_autoptr (GPtrArray) all = g_ptr_array_new (), tables = NULL, drawings = NULL;
     gboolean ok;
 
@@ -153,6 +155,8 @@ report_write (GPtrArray *runs, const char *dir, const ReportOptions *options, ch
         return FALSE;
     for (guint i = 0; options->figures && i < options->figures->len; i++)
         g_ptr_array_add (all, options->figures->pdata[i]);
+    for (guint i = 0; i < kept->len; i++)
+        g_ptr_array_add (all, kept->pdata[i]);
     for (guint i = 0; i < figures->len; i++)
         g_ptr_array_add (all, figures->pdata[i]);
     if (!(drawings = figures_draw (all, options->png, error)))
