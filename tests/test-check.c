@@ -84,6 +84,19 @@ static const Case cases[] = {
     {"breaks_never_stops", "stop/request", "never called"},
     {"breaks_swallows", "host-fails/log", "must return FALSE with that error"},
     {"breaks_logs_nan", "run/defaults", "'train/loss' is logged as"},
+    {"keeps_rules_sampler", NULL, NULL},
+    {"breaks_sampler_random", "determinism/*", "two runs of the same seed differ"},
+    {"breaks_sampler_process", "other-process/*", "other bytes in another process"},
+    {"breaks_sampler_forgets", "resume/*", "it is not the uninterrupted run"},
+    {"breaks_sampler_allocates", "no-allocation/*", "allocations in 40 transitions"},
+    {"breaks_sampler_leaks", "leaks/*", "blocks"},
+    {"breaks_sampler_balance", "invariance/density", "exact draws are no longer"},
+    {"breaks_sampler_ratio", "invariance/density", "exact draws are no longer"},
+    {"breaks_sampler_nan", "nan/density", "a density that is NaN moved the chains"},
+    {"breaks_sampler_count", "chains/*", "7 chains, 0 transitions of warm-up: "},
+    {"breaks_sampler_stays", "accepts/*", "no chain has moved"},
+    {"breaks_sampler_diverges", "accepts/*", "positions must stay finite"},
+    {"breaks_sampler_refuses", "accepts/any", "every target was refused"},
 };
 
 static void

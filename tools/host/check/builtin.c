@@ -97,6 +97,34 @@ descent_build (DlhUpdate *u, gconstpointer options, GError **error)
     return TRUE;
 }
 
+// A random walk, accepted by Metropolis' rule.
+static gboolean
+walk_build (DlhChains *c, gconstpointer options, GError **error)
+{
+    guint n = dlh_chains_n_blocks (c);
+    g_autofree DlhNode **to = g_new (DlhNode *, n);
+    g_autofree DlhNode **q = g_new (DlhNode *, n);
+    DlhStream *stream = dlh_chains_stream (c, "walk");
+    DlhPass *move = dlh_chains_pass (c, "move", DLH_PASS_EVERY);
+    DlhNode *ratio, *u;
+
+    (void)options;
+    for (guint i = 0; i < n; i++) {
+        q[i] = dlh_chains_position (c, i);
+        to[i] = dlh_add (q[i], dlh_scale (dlh_chains_normal (c, stream, i), 0.1));
+    }
+    ratio = dlh_sub (dlh_chains_log_density (c, to), dlh_chains_log_density (c, q));
+    u = dlh_uniform (dlh_chains_graph (c), stream, DLH_F64, dlh_shape (dlh_chains_count (c)));
+    for (guint i = 0; i < n; i++)
+        dlh_pass_assign (move, q[i],
+                         dlh_chains_where (c, dlh_less (dlh_log (u), ratio), to[i], q[i]));
+    dlh_pass_report (move, "accept",
+                     dlh_assert_finite (dlh_chains_accept_probability (c, ratio), "accept"));
+    return dlh_graph_check (dlh_chains_graph (c), error);
+}
+
+static const DlhTransition walk_transition = {.size = sizeof (DlhTransition), .build = walk_build};
+static const DlhSampler walk = {.size = sizeof (DlhSampler), .transition = &walk_transition};
 static const DlhSupervised probe_supervised = {sizeof (DlhSupervised), probe_build};
 static const DlhModel probe = {sizeof (DlhModel), &probe_supervised};
 static const DlhOptimizer descent = {sizeof (DlhOptimizer), descent_build};
@@ -127,6 +155,17 @@ static const DlhManifest descent_manifest = {sizeof (DlhManifest),
                                              "MIT",
                                              "",
                                              "Goes downhill"};
+static const DlhManifest walk_manifest = {.size = sizeof (DlhManifest),
+                                          .option_size = sizeof (DlhOption),
+                                          .abi_major = DLH_ABI_MAJOR,
+                                          .abi_minor = DLH_ABI_MINOR,
+                                          .kind = DLH_SAMPLER,
+                                          .options_bytes = sizeof (NoOptions),
+                                          .name = "walk",
+                                          .version = "1.0",
+                                          .licence = "MIT",
+                                          .summary = "Walks at random"};
+static const DlhPlugin walk_plugin = {sizeof (DlhPlugin), &walk_manifest, &walk};
 static const DlhPlugin probe_plugin = {sizeof (DlhPlugin), &probe_manifest, &probe};
 static const DlhPlugin descent_plugin = {sizeof (DlhPlugin), &descent_manifest, &descent};
 
@@ -151,4 +190,10 @@ DlhComponent *
 builtin_optimizer (void)
 {
     return component (&descent_plugin);
+}
+
+DlhComponent *
+builtin_sampler (void)
+{
+    return component (&walk_plugin);
 }

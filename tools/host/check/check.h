@@ -84,7 +84,7 @@ void check_options (Check *c);
 void check_training (Check *c); /* optimizers and models */
 void check_gradients (Check *c);
 void check_ops (Check *c);
-void check_sampling (Check *c); /* samplers, and models with a density alone */
+void check_sampling (Check *c); /* samplers, and models that offer a density */
 void check_dataset (Check *c);
 void check_task (Check *c);
 

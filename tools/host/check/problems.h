@@ -24,5 +24,7 @@ DlhData *problem_data (const Problem *p, DlhDType dtype, gint64 n);
 
 /* A model that fits every problem above: dense layers, a convolution, a recurrent layer. */
 DlhComponent *builtin_model (void);
+/* A random walk over any density. */
+DlhComponent *builtin_sampler (void);
 /* Descent with a velocity. */
 DlhComponent *builtin_optimizer (void);

@@ -85,12 +85,10 @@ run_kind (Check *c)
         return;
     }
     kind->check (c);
-    if (check_status (c, "accepts", "training") == CHECK_SKIP) {
-        state_report (c);
-        return;
-    }
-    // What does not work as it comes is not tried with other values.
-    if (!check_group_failed (c, "accepts") && !check_group_failed (c, "load") &&
+    // What does not work as it comes is not tried with other values, nor what is used by none.
+    if ((check_status (c, "accepts", "training") != CHECK_SKIP ||
+         check_status (c, "accepts", "own-density") == CHECK_OK) &&
+        !check_group_failed (c, "accepts") && !check_group_failed (c, "load") &&
         !check_group_failed (c, "run"))
         check_run (c, check_options);
     state_report (c);

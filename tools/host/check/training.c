@@ -359,7 +359,8 @@ second_process (Check *c)
 static gboolean
 is_density_alone (Check *c)
 {
-    return check_status (c, "accepts", "chains") == CHECK_OK;
+    return check_status (c, "accepts", "training") == CHECK_SKIP &&
+           check_status (c, "accepts", "own-density") == CHECK_OK;
 }
 
 void
@@ -368,7 +369,7 @@ check_training (Check *c)
     gboolean any = FALSE;
 
     check_run (c, acceptance);
-    if (check_status (c, "accepts", "training") == CHECK_SKIP)
+    if (c->info->manifest->kind == DLH_MODEL)
         check_sampling (c);
     for (const Problem *p = problems; p->name; p++)
         any |= check_accepted (c, p);
