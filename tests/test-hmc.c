@@ -510,8 +510,13 @@ traps_bad_start_named (void)
     g_auto (Bench) b = {0};
 
     bench_init (&b, 5, 4, NULL, 60, NULL, trapped, &trap, 1);
-    values (&b, "chains/x")[2] = 3;
+    for (guint c = 0; c < 4; c++)
+        values (&b, "chains/x")[c] = c == 2 ? 3 : 0;
     g_assert_false (dlh_chains_transition (b.chains, &error));
+    // Said once, and by whom.
+    g_assert_true (g_str_has_prefix (error->message,
+                                     "transition 0, pass 'first': hmc: log density at the chains' "
+                                     "start is not finite: element 2 of [4] is "));
     test_assert_error (&error, DLH_ERROR_NUMERIC, "log density at the chains' start");
 }
 

@@ -251,7 +251,7 @@ static void
 assert_finite_error (const DlhCall *call, gsize n, GError **error)
 {
     const AssertFiniteAttrs *a = call->node->attrs;
-    const char *what = g_quark_to_string ((GQuark) a->what), *scope = call->node->scope;
+    const char *what = g_quark_to_string ((GQuark) a->what);
     gboolean wide = call->node->dtype == DLH_F64;
     g_autofree char *shape = dlh_shape_to_string (call->node->shape);
 
@@ -261,8 +261,8 @@ assert_finite_error (const DlhCall *call, gsize n, GError **error)
         if (x - x == 0)
             continue;
         g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
-                     "%s%s%s is not finite: element %" G_GSIZE_FORMAT " of %s is %g", scope,
-                     *scope ? ": " : "", what, i, shape, x);
+                     "%s is not finite: element %" G_GSIZE_FORMAT " of %s is %g", what, i, shape,
+                     x);
         return;
     }
 }

@@ -184,8 +184,8 @@ run_once (DlhPass *p, GError **error)
     DlhChains *c = p->chains;
 
     if (!dlh_function_run (p->function, c->target->inputs, c->target->n_inputs, error)) {
-        g_prefix_error (error, "%s: transition %" G_GINT64_FORMAT ", pass '%s': ", c->prefix,
-                        *step_of (c), p->name);
+        g_prefix_error (error, "transition %" G_GINT64_FORMAT ", pass '%s': ", *step_of (c),
+                        p->name);
         return FALSE;
     }
     p->runs++;
