@@ -34,8 +34,7 @@ typedef struct {
     DlhDraws *draws;
     const DlhDensity *density; /* (nullable): that is sampled */
     gint64 total;              /* transitions */
-    double sums[MAX_REPORTS];
-    double n_summed;
+    double *sums;              /* of the reports since the last record, then of how many */
     gint64 saved_at;
     double done_here;
 } Sample;
@@ -57,6 +56,7 @@ prepare (Sample *s, GError **error)
     DlhStore *store = dlh_run_store (s->run);
     DlhComponent *sampler = dlh_run_require (s->run, DLH_SAMPLER, error);
     DlhComponent *model = sampler ? dlh_run_require (s->run, DLH_MODEL, error) : NULL;
+    DlhVariable *sums;
     DlhData *data;
     DlhPosterior posterior = {sizeof posterior, opt->precision, opt->batch, opt->spread,
                               opt->monitor};
@@ -71,6 +71,12 @@ prepare (Sample *s, GError **error)
     if (!s->target || !(s->chains = dlh_chains_new (s->target, sampler, opt->warmup, error)) ||
         !(s->draws = dlh_draws_new (s->chains, opt->draws, error)))
         return FALSE;
+    // In the store, so that the first record after a resumption is that of an uninterrupted run.
+    sums = dlh_store_variable (store, "sample/sums", DLH_F64, dlh_shape (MAX_REPORTS + 1),
+                               (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
+    if (!sums)
+        return FALSE;
+    s->sums = dlh_tensor_get_data (dlh_variable_tensor (sums));
     s->total = opt->warmup + opt->draws * opt->thin;
     s->saved_at = g_get_monotonic_time ();
     return TRUE;
@@ -84,7 +90,7 @@ accumulate (Sample *s)
     for (guint i = 0; i < MIN (dlh_chains_n_reports (s->chains), MAX_REPORTS); i++)
         for (gint64 c = 0; c < s->opt->chains; c++)
             s->sums[i] += dlh_chains_report (s->chains, i)[c] / (double)s->opt->chains;
-    s->n_summed++;
+    s->sums[MAX_REPORTS]++;
 }
 
 // Means over chains and over the transitions since the last record.
@@ -99,10 +105,9 @@ report (Sample *s, gint64 step, GError **error)
     for (guint i = 0; i < n; i++) {
         g_ptr_array_add (names,
                          g_strdup_printf ("%s/%s", prefix, dlh_chains_report_name (s->chains, i)));
-        values[i] = s->sums[i] / s->n_summed;
+        values[i] = s->sums[i] / s->sums[MAX_REPORTS];
     }
-    memset (s->sums, 0, sizeof s->sums);
-    s->n_summed = 0;
+    memset (s->sums, 0, (MAX_REPORTS + 1) * sizeof (double));
     return dlh_run_log (s->run, "step", step, (const char *const *)names->pdata, values, n, error);
 }
 
