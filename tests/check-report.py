@@ -367,6 +367,32 @@ def differences():
     assert top == ["optimizer.plugin", "optimizer.lr", "optimizer.momentum"], top
 
 
+def begin_at_zero():
+    write_run("near-run", [record(i, test_loss=v) for i, v in enumerate([0.82, 0.3, 0.02])])
+    report("near-run", "--out=near")
+    write_run("below-run", [record(i, test_loss=v) for i, v in enumerate([0.82, -0.01, 0.02])])
+    report("below-run", "--out=below")
+    write_run("far-run", [record(i, test_loss=v) for i, v in enumerate([0.82, 0.5, 0.4])])
+    report("far-run", "--out=far")
+    least = {}
+    for name in ("near", "below", "far"):
+        texts = ["".join(t.itertext()).strip() for t in ET.parse(f"{name}/loss.svg").iter(f"{SVG}text")]
+        least[name] = min(float(t) for t in texts if re.fullmatch(r"-?[\d.]+", t))
+    assert least["near"] == 0 and least["below"] < 0, least
+    # Ticks of steps begin at 0 as well: the curve itself must not be pressed to the top.
+    heights = [y for _, y in plots("far/loss.svg")[1][-3:]]
+    assert max(heights) - min(heights) > 150, heights
+
+
+def equals():
+    for name, loss in (("a", 0.5), ("b", 0.5), ("c", 0.6)):
+        write_run(f"runs/{name}", [record(4, "final", test_loss=loss)], lr=ord(name))
+    report("runs", "--out=out")
+    page = Page(read("out/index.html"))
+    marked = [["\u2605" in cell for cell in page.row(f"lr={ord(name)}")[5:7]] for name in "abc"]
+    assert marked == [[True, True], [True, True], [False, False]], marked
+
+
 def missing_gnuplot():
     three_seeds()
     text = report("runs", code=1, env={**os.environ, "PATH": "/nonexistent"})
@@ -399,6 +425,8 @@ case("/report/not-finite/gap-and-mark", not_finite)
 case("/report/little-data/drawn", little_data)
 case("/report/many-lines/extremes-kept", many_lines)
 case("/report/scales/by-the-data", scales)
+case("/report/scales/begin-at-zero", begin_at_zero)
+case("/report/summary/equals-equally-marked", equals)
 case("/report/pictures/embedded", pictures)
 case("/report/differences/first", differences)
 case("/report/gnuplot-missing/says-what-to-install", missing_gnuplot)

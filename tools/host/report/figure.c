@@ -229,12 +229,20 @@ append_terminal (GString *s, const Figure *f, guint id, gboolean png)
                                 WIDTH, height, id);
 }
 
-// A flat curve has no range of its own.
+// The least value that is drawn, bands included.
+static double
+lowest (const Dot *dot)
+{
+    return isfinite (dot->low) ? fmin (dot->low, dot->y) : dot->y;
+}
+
+// A flat curve has no range of its own. What is never negative and comes near 0 begins there: the
+// next tick below would suggest values that cannot be.
 static void
 append_range (GString *s, const Figure *f)
 {
     double low = INFINITY, high = -INFINITY, left = INFINITY, right = -INFINITY;
-    double margin;
+    double margin, floor = INFINITY;
 
     for (guint i = 0; i < f->curves->len; i++) {
         const Curve *c = f->curves->pdata[i];
@@ -245,6 +253,7 @@ append_range (GString *s, const Figure *f)
             if (!can_stand (f, dot))
                 continue;
             low = fmin (low, dot->y);
+            floor = fmin (floor, lowest (dot));
             high = fmax (high, dot->y);
             left = fmin (left, dot->x);
             right = fmax (right, dot->x);
@@ -262,7 +271,8 @@ append_range (GString *s, const Figure *f)
         g_string_append_c (s, ':');
         append_number (s, f->log_y ? high * 10 : high + margin);
         g_string_append (s, "]\n");
-    }
+    } else if (!f->log_y && floor >= 0 && floor < 0.1 * (high - floor))
+        g_string_append (s, "set yrange [0:*]\n");
     if (left == right) {
         margin = f->log_x || left == 0 ? 1 : fabs (left) * 0.1;
         g_string_append (s, "set xrange [");

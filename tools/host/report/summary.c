@@ -61,17 +61,14 @@ group_mean (const Group *group, Measure measure, const char *name, double *error
     return mean;
 }
 
-// Of several rows the best value.
-static guint
-best_row (const double *values, guint n, gboolean higher)
+// Whether row @i has the best value of several: equal ones are equally good.
+static gboolean
+is_best (const double *values, guint n, gboolean higher, guint i)
 {
-    guint best = G_MAXUINT;
-
-    for (guint i = 0; i < n; i++)
-        if (isfinite (values[i]) &&
-            (best == G_MAXUINT || (higher ? values[i] > values[best] : values[i] < values[best])))
-            best = i;
-    return n > 1 ? best : G_MAXUINT;
+    for (guint j = 0; j < n; j++)
+        if (isfinite (values[j]) && (higher ? values[j] > values[i] : values[j] < values[i]))
+            return FALSE;
+    return n > 1 && isfinite (values[i]);
 }
 
 static void
@@ -116,12 +113,11 @@ add_group_row (Table *t, GPtrArray *groups, guint i, GPtrArray *metrics)
             for (guint j = 0; j < groups->len; j++)
                 means[j] = group_mean (groups->pdata[j], measure, metrics->pdata[m], &error);
             mean = group_mean (g, measure, metrics->pdata[m], &error);
-            table_add_cell (
-                t, table_mean (mean, error),
-                CELL_NUMBER |
-                    (best_row (means, groups->len, metric_higher_is_better (metrics->pdata[m])) == i
-                         ? CELL_BEST
-                         : 0));
+            table_add_cell (t, table_mean (mean, error),
+                            CELL_NUMBER | (is_best (means, groups->len,
+                                                    metric_higher_is_better (metrics->pdata[m]), i)
+                                               ? CELL_BEST
+                                               : 0));
         }
 }
 
