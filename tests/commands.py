@@ -290,7 +290,10 @@ def _():
 def _():
     if not shutil.which("bash"):
         return "bash is not installed"
-    pid, terminal = pty.fork()
+    try:
+        pid, terminal = pty.fork()
+    except OSError as error:
+        return f"no pseudo-terminal: {error}"
     if pid == 0:
         os.chdir(folder)
         os.environ.update(DLHOST_PLUGIN_PATH=PLUGINS, TERM="dumb", PS1="$ ", HISTFILE="",

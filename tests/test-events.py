@@ -219,6 +219,46 @@ def images_are_png():
         assert len(raw) == height * (1 + 3 * width)
 
 
+def pixels(data):
+    """Rows of (red, green, blue) of a PNG of 8 bits a channel without transparency."""
+    width, height = struct.unpack(">II", data[16:24])
+    raw = zlib.decompress(b"".join(chunks(data, b"IDAT")))
+    above, rows = bytes(3 * width), []
+    for y in range(height):
+        kind, line = raw[y * (3 * width + 1)], bytearray(raw[y * (3 * width + 1) + 1:(y + 1) * (3 * width + 1)])
+        for x, value in enumerate(line):
+            left, up, corner = (line[x - 3], above[x], above[x - 3]) if x >= 3 else (0, above[x], 0)
+            paeth = min((left, up, corner), key=lambda one: abs(left + up - corner - one))
+            line[x] = (value + (0, left, up, (left + up) // 2, paeth)[kind]) & 255
+        above = bytes(line)
+        rows.append([tuple(line[x:x + 3]) for x in range(0, 3 * width, 3)])
+    return rows
+
+
+def reconstructions_come_near():
+    """An autoencoder's pictures: inputs above, below a dark row what it makes of them."""
+    dlhost("--model=autoencoder,hidden=[48],code=16", *IMAGES[1:], "--optimizer=adam,lr=0.01", "--steps=300",
+           "--task.evaluate=300", "--out=rebuilt")
+    scale, border = 96 // 17, 2  # 8 by 8 + 1 + 8 pixels, enlarged up to 96 pixels
+    inputs, distances = [], []
+    for step in (0, 300):
+        rows = pixels((DIR / "rebuilt" / "images" / f"samples-{step}.png").read_bytes())
+        assert (len(rows[0]), len(rows)) == (4 * (8 * scale + 2) + 2, 4 * (17 * scale + 2) + 2)
+        above, below = [], []
+        for i in range(16):
+            left, top = border + i % 4 * (8 * scale + 2), border + i // 4 * (17 * scale + 2)
+            small = [[rows[top + y * scale][left + x * scale] for x in range(8)] for y in range(17)]
+            assert all(r == g == b for row in small for r, g, b in row)
+            assert set(small[8]) == {(0, 0, 0)}, small[8]
+            above += [value for row in small[:8] for value, _, _ in row]
+            below += [value for row in small[9:] for value, _, _ in row]
+        assert len(set(above)) > 50
+        inputs.append(above)
+        distances.append(sum(abs(a - b) for a, b in zip(above, below)) / len(above))
+    assert inputs[0] == inputs[1]
+    assert distances[1] < 0.5 * distances[0], distances
+
+
 def chunks(data, kind):
     at = 8
     while at < len(data):
@@ -293,6 +333,7 @@ TESTS = [
     ("/events/scalars/are-the-metrics", scalars_are_the_metrics),
     ("/events/histograms/count-all", histograms_count_all),
     ("/events/images/are-png", images_are_png),
+    ("/events/images/reconstructions-come-near", reconstructions_come_near),
     ("/events/looking/changes-nothing", looking_changes_nothing),
     ("/events/kills/one-curve", kills_leave_one_curve),
     ("/events/cut-file/prefix-is-read", cut_files_are_read),
