@@ -4,10 +4,13 @@
 # only what is missing and then touches nothing.
 set -eu
 
+# dpkg-dev: Meson asks its dpkg-architecture for Debian's library directory, without which
+# `meson install` would put the library where neither ld.so nor pkg-config looks.
 packages="
 abigail-tools
 clang
 dataset-fashion-mnist
+dpkg-dev
 fonts-dejavu-core
 g++
 gcc
