@@ -45,6 +45,9 @@ class OnTerminal:
 
         def prepare():
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            # Whoever runs the tests under nohup, or in the background, ignores some.
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
             for number in ignore:
                 signal.signal(number, signal.SIG_IGN)
 
