@@ -51,7 +51,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Use, use_free)
 static gboolean
 is_random (const DlhOp *op)
 {
-    const char *names[] = {"uniform", "normal", "bernoulli_draw", "rademacher", "permutation"};
+    const char *names[] = {"uniform",     "normal",       "bernoulli_draw", "rademacher",
+                           "permutation", "uniform_rows", "normal_rows"};
 
     for (guint i = 0; i < G_N_ELEMENTS (names); i++)
         if (g_str_equal (op->name, names[i]))

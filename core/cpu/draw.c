@@ -111,6 +111,67 @@ dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n)
     run (draw, dtype, dlh_loops ()->philox_rademacher, NULL, out, n, N_SIGNS);
 }
 
+/* Rows, each from a group of its own. */
+
+typedef struct {
+    Job job;
+    const gint64 *rows;
+    gsize width, n_groups; /* of a row */
+} Rows;
+
+gint64
+dlh_draw_row_size (gint64 width)
+{
+    return (width + N_FLOATS - 1) / N_FLOATS * N_FLOATS;
+}
+
+static void
+rows_part (gsize begin, gsize end, guint thread, gpointer data)
+{
+    const Rows *r = data;
+    gsize full = r->width / N_FLOATS, left = r->width % N_FLOATS, size = r->job.size;
+    double rest[N_FLOATS];
+
+    (void) thread;
+    for (gsize i = begin; i < end; i++) {
+        gsize first = (gsize) r->rows[i] * r->n_groups;
+        char *out = r->job.out + i * r->width * size;
+
+        if (full)
+            fill_groups (&r->job, out, first, full);
+        if (left) {
+            fill_groups (&r->job, (char *) rest, first + full, 1);
+            memcpy (out + full * N_FLOATS * size, rest, left * size);
+        }
+    }
+}
+
+static void
+run_rows (const DlhDraw *draw, DlhDType dtype, const DlhPhiloxFill *fills, const gint64 *rows,
+          gsize n_rows, gsize width, void *out)
+{
+    gsize n_groups = (gsize) dlh_draw_row_size ((gint64) width) / N_FLOATS;
+    Rows r = {{draw, fills[dtype == DLH_F64], NULL, out, 0, N_FLOATS, dlh_dtype_size (dtype)},
+              rows, width, n_groups};
+
+    if (width)
+        dlh_parallel_for (n_rows, MAX (GRAIN / n_groups, 1), rows_part, &r);
+}
+
+void
+dlh_draw_uniform_rows (const DlhDraw *draw, DlhDType dtype, const gint64 *rows, gsize n_rows,
+                       gsize width, void *out)
+{
+    run_rows (draw, dtype, dlh_loops ()->philox_uniform, rows, n_rows, width, out);
+}
+
+void
+dlh_draw_normal_rows (const DlhDraw *draw, DlhDType dtype, const gint64 *rows, gsize n_rows,
+                      gsize width, void *out)
+{
+    run_rows (draw, dtype, dlh_loops ()->philox_normal, rows, n_rows, width, out);
+}
+
 // Fisher and Yates from the end. 64 random bits a step: the bias towards a position is below n 2^-64.
 void
 dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n)

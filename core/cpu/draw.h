@@ -26,3 +26,11 @@ void dlh_draw_bernoulli (const DlhDraw *draw, DlhDType dtype, const void *p, voi
 /* -1 or 1, by one bit each: bit i % 32 of word i / 32 % 4 of block i / 128. */
 void dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
 void dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n);
+
+/* The same by rows: row r of @out gets the @width elements from rows[r] * dlh_draw_row_size (width)
+ * on. Blocks are those of a group, so a row costs as much as a whole number of groups. */
+gint64 dlh_draw_row_size (gint64 width);
+void dlh_draw_uniform_rows (const DlhDraw *draw, DlhDType dtype, const gint64 *rows, gsize n_rows,
+                            gsize width, void *out);
+void dlh_draw_normal_rows (const DlhDraw *draw, DlhDType dtype, const gint64 *rows, gsize n_rows,
+                           gsize width, void *out);

@@ -24,6 +24,9 @@ DLH_EXPORT DlhDistribution *dlh_uniform_on (DlhNode *low, DlhNode *high, guint e
 
 /** dlh_log_prob: log density or mass of @value, one number a case (..). */
 DLH_EXPORT DlhNode *dlh_log_prob (DlhDistribution *d, DlhNode *value);
+/** dlh_log_prob_double: the same in f64: of families that factorise, the elements' terms are added
+ * up in f64, whatever their dtype. */
+DLH_EXPORT DlhNode *dlh_log_prob_double (DlhDistribution *d, DlhNode *value);
 /** dlh_sample_from: a draw through which no gradient flows. */
 DLH_EXPORT DlhNode *dlh_sample_from (DlhDistribution *d, DlhStream *stream);
 /** dlh_rsample: a draw differentiable by the parameters; sticky error for discrete ones. */
@@ -66,6 +69,7 @@ typedef struct {
     DlhNode *(*fisher) (DlhDistribution *d);
     DlhNode *(*fisher_multiply) (DlhDistribution *d, DlhNode *v);
     DlhNode *(*fisher_root_multiply) (DlhDistribution *d, DlhNode *v);
+    gboolean factorises; /* with event rank 0, log_prob has a term for each element of a draw */
 } DlhDistributionClass;
 
 /** dlh_distribution_new: @parameters[0] is z. At most four parameters. */
@@ -75,5 +79,9 @@ DLH_EXPORT DlhDistribution *dlh_distribution_new (const DlhDistributionClass *fa
 /** dlh_distribution_parameter: parameter @i of dlh_distribution_new(), for the class's functions.
  * */
 DLH_EXPORT DlhNode *dlh_distribution_parameter (DlhDistribution *d, guint i);
+/** dlh_distribution_n_parameters: how many there are. */
+DLH_EXPORT guint dlh_distribution_n_parameters (DlhDistribution *d);
+/** dlh_distribution_like: the family and event rank of @d with other parameters, as many. */
+DLH_EXPORT DlhDistribution *dlh_distribution_like (DlhDistribution *d, DlhNode *const *parameters);
 
 G_END_DECLS

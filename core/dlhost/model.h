@@ -83,11 +83,28 @@ typedef struct {
                   DlhNode **out);
 } DlhDensity;
 
-/* Roles to come: latent (prior, encode, decode), process, policy. New ones go at the end. */
+/* Role: observations x explained by latent variables z: z ~ prior, x ~ decode (z). Parameters are made
+ * at the first call and shared by all; with build->training unset nothing may be random or depend
+ * on the other cases of a batch. What a model cannot do with @problem is a sticky error. */
+typedef struct {
+    gsize size;
+    /* p(z): @n independent draws (n, d), event rank 1. */
+    DlhDistribution *(*prior) (DlhBuild *build, const DlhProblem *problem, gconstpointer options,
+                               gint64 n);
+    /* p(x | z) for z (n, d): draws (n, input_shape), all axes but the first the event. */
+    DlhDistribution *(*decode) (DlhBuild *build, const DlhProblem *problem, gconstpointer options,
+                                DlhNode *z);
+    /* (nullable): q(z | x) for x (n, input_shape): draws (n, d), event rank 1. */
+    DlhDistribution *(*encode) (DlhBuild *build, const DlhProblem *problem, gconstpointer options,
+                                DlhNode *x);
+} DlhLatent;
+
+/* Roles to come: process, policy. New ones go at the end. */
 typedef struct {
     gsize size;
     const DlhSupervised *supervised;
     const DlhDensity *density;
+    const DlhLatent *latent;
 } DlhModel;
 
 /** dlh_objective_classify: cross-entropy and accuracy of @logits (.., K) for classes @y (..). */

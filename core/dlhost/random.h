@@ -27,6 +27,17 @@ DLH_EXPORT DlhNode *dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType
 /** dlh_permutation: i64 (n): 0 .. n - 1 in random order. */
 DLH_EXPORT DlhNode *dlh_permutation (DlhGraph *graph, DlhStream *stream, gint64 n);
 
+/**
+ * dlh_graph_push_rows, dlh_graph_pop_rows:
+ * @rows: i64 (R), at least 0
+ * Of the uniform, normal, Bernoulli and Rademacher nodes made between the two, those of R rows (of
+ * one axis or more, the first of size R) give row r what row rows[r] of a larger draw would get: so
+ * a case's chance depends on its number, not on the batch that it is part of. Fails at a run with
+ * DLH_ERROR_NUMERIC when a row is out of the generator's range (2^34 elements of 64-element rows).
+ */
+DLH_EXPORT void dlh_graph_push_rows (DlhGraph *graph, DlhNode *rows);
+DLH_EXPORT void dlh_graph_pop_rows (DlhGraph *graph);
+
 /* The generator itself, for the host side: shuffling, synthetic data. */
 
 /** dlh_philox: one block of Philox4x32-10. */

@@ -52,6 +52,29 @@ typedef struct {
 DLH_EXPORT DlhTarget *dlh_target_new_posterior (DlhStore *store, DlhComponent *model, DlhData *data,
                                                 const DlhPosterior *posterior, gint64 n_chains,
                                                 GError **error);
+/* The posterior of a latent model's z given observations: log p(z) + log p(x | z), for @n_chains
+ * chains of each of @n_examples examples at once: chain c of example e is row e n_chains + c. The
+ * one block is "z". Its chance depends on the examples' numbers, not on what else is in the batch. */
+typedef struct {
+    gsize size;
+    gint64 n_examples; /* of a batch */
+    gint64 n_chains;   /* of each example */
+    gboolean encoder;  /* paths of densities begin at q(z | x) instead of the prior */
+} DlhLatentPosterior;
+
+/** dlh_target_new_latent: of a model with the latent role, in evaluation mode. Give it examples before
+ * the first transition. */
+DLH_EXPORT DlhTarget *dlh_target_new_latent (DlhStore *store, DlhComponent *model,
+                                             const DlhProblem *problem,
+                                             const DlhLatentPosterior *posterior, GError **error);
+/**
+ * dlh_target_set_examples:
+ * @x: (n_examples, input_shape): copied
+ * @first: the number of the first, >= 0; the others follow
+ * Returns: FALSE with DLH_ERROR_SHAPE when @x does not fit, or an error of the encoder.
+ */
+DLH_EXPORT gboolean dlh_target_set_examples (DlhTarget *target, DlhTensor *x, gint64 first,
+                                             GError **error);
 /** dlh_target_free: NULL is allowed. */
 DLH_EXPORT void dlh_target_free (DlhTarget *target);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTarget, dlh_target_free)
@@ -69,6 +92,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhChains, dlh_chains_free)
 /** dlh_chains_transition: one transition of every chain; allocates nothing. After an error the
  * chains are in between two states: go on from a checkpoint. */
 DLH_EXPORT gboolean dlh_chains_transition (DlhChains *chains, GError **error);
+/** dlh_chains_restart: back to transition 0 with the sampler's streams at their beginning, for other
+ * examples. What is tuned stays as it is. */
+DLH_EXPORT void dlh_chains_restart (DlhChains *chains);
 /** dlh_chains_done: transitions done, warm-up included, from the store. */
 DLH_EXPORT gint64 dlh_chains_done (DlhChains *chains);
 /** dlh_chains_value: (transfer none): block @i of all chains, (C, ...). */

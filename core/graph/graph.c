@@ -18,6 +18,7 @@ struct _DlhGraph {
     GString *scope;
     const char *scope_name; /* scope->str, interned in the arena; NULL when stale */
     GArray *scope_ends;     /* guint: length of scope before each push */
+    GPtrArray *rows;        /* DlhNode*: pushed by dlh_graph_push_rows() */
     GError *error;
     DlhNode *failed;
 };
@@ -74,6 +75,7 @@ dlh_graph_new (void)
     g->chunks = g_ptr_array_new_with_free_func (g_free);
     g->scope = g_string_new (NULL);
     g->scope_ends = g_array_new (FALSE, FALSE, sizeof (guint));
+    g->rows = g_ptr_array_new ();
     g->failed = dlh_node_new_full (&op_error, g, NULL, 0, NULL, NULL, NULL);
     return g;
 }
@@ -98,6 +100,7 @@ dlh_graph_unref (DlhGraph *graph)
     g_ptr_array_unref (graph->chunks);
     g_string_free (graph->scope, TRUE);
     g_array_unref (graph->scope_ends);
+    g_ptr_array_unref (graph->rows);
     g_clear_error (&graph->error);
     g_free (graph);
 }
@@ -167,6 +170,25 @@ dlh_graph_pop_scope (DlhGraph *graph)
     g_string_truncate (graph->scope, g_array_index (ends, guint, ends->len - 1));
     g_array_set_size (ends, ends->len - 1);
     graph->scope_name = NULL;
+}
+
+void
+dlh_graph_push_rows (DlhGraph *graph, DlhNode *rows)
+{
+    g_ptr_array_add (graph->rows, rows);
+}
+
+void
+dlh_graph_pop_rows (DlhGraph *graph)
+{
+    g_return_if_fail (graph->rows->len > 0);
+    g_ptr_array_set_size (graph->rows, (gint) graph->rows->len - 1);
+}
+
+DlhNode *
+dlh_graph_rows (DlhGraph *graph)
+{
+    return graph->rows->len ? graph->rows->pdata[graph->rows->len - 1] : NULL;
 }
 
 const char *

@@ -3,6 +3,7 @@
  * stream's key and the number of the draw in its graph. So equal ones are one node, a rewritten graph
  * draws the same values, and what a run draws depends on the counter alone. */
 #include <string.h>
+#include <dlhost/elementwise.h>
 #include <dlhost/sample.h>
 #include "cpu/draw.h"
 #include "graph/private.h"
@@ -80,6 +81,57 @@ bernoulli_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError *
     *dtype = node->inputs[1]->dtype;
     *shape = node->inputs[1]->shape;
     return check_draw (node, *dtype, *shape, error);
+}
+
+// Input 1 numbers the rows.
+static gboolean
+rows_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error)
+{
+    const DlhNode *rows = node->inputs[1];
+
+    if (!draw_infer (node, dtype, shape, error))
+        return FALSE;
+    if (rows->dtype == DLH_I64 && rows->shape.rank == 1 && shape->rank > 0 &&
+        shape->dims[0] == rows->shape.dims[0])
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
+                 "%s: the rows must be numbered by an i64 vector, one number a row", node->op->name);
+    return FALSE;
+}
+
+typedef void (*DrawRows) (const DlhDraw *draw, DlhDType dtype, const gint64 *rows, gsize n_rows,
+                          gsize width, void *out);
+
+static gboolean
+rows_run (const DlhCall *call, DrawRows fill, GError **error)
+{
+    DlhDraw draw = draw_of (call);
+    const gint64 *rows = call->in[1];
+    gint64 n = call->node->shape.dims[0], count = (gint64) count_of (call);
+    gint64 width = n ? count / n : 0;
+    gint64 limit = width ? DLH_DRAW_MAX_ELEMENTS / dlh_draw_row_size (width) : G_MAXINT64;
+
+    for (gint64 r = 0; r < n; r++)
+        if (rows[r] < 0 || rows[r] >= limit) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
+                         "%s: row %" G_GINT64_FORMAT " is not in 0 to %" G_GINT64_FORMAT,
+                         call->node->op->name, rows[r], limit - 1);
+            return FALSE;
+        }
+    fill (&draw, call->node->dtype, rows, (gsize) n, (gsize) width, call->out);
+    return TRUE;
+}
+
+static gboolean
+uniform_rows_run (const DlhCall *call, GError **error)
+{
+    return rows_run (call, dlh_draw_uniform_rows, error);
+}
+
+static gboolean
+normal_rows_run (const DlhCall *call, GError **error)
+{
+    return rows_run (call, dlh_draw_normal_rows, error);
 }
 
 static gboolean
@@ -221,6 +273,56 @@ permutation_reject (DlhSample *s, guint which)
     return which ? NULL : dlh_permutation (dlh_sample_graph (s), dlh_sample_stream (s), -1);
 }
 
+static DlhNode *
+drawn_by_rows (DlhSample *s, DlhNode *(*draw) (DlhGraph *, DlhStream *, DlhDType, DlhShape))
+{
+    DlhNode *rows = dlh_cast (dlh_sample_index (s, 9, dlh_sample_shape (s, 3)), DLH_I64), *node;
+
+    dlh_graph_push_rows (dlh_sample_graph (s), rows);
+    node = draw (dlh_sample_graph (s), dlh_sample_stream (s), dlh_sample_dtype (s),
+                 dlh_sample_shape (s, 3, 70));
+    dlh_graph_pop_rows (dlh_sample_graph (s));
+    return node;
+}
+
+static DlhNode *
+uniform_rows_sample (DlhSample *s, guint which)
+{
+    return which ? NULL : drawn_by_rows (s, dlh_uniform);
+}
+
+static DlhNode *
+normal_rows_sample (DlhSample *s, guint which)
+{
+    return which ? NULL : drawn_by_rows (s, dlh_normal);
+}
+
+static DlhNode *
+uniform_rows_reject (DlhSample *s, guint which)
+{
+    DlhNode *rows = dlh_sample_index (s, 9, dlh_sample_shape (s, 3)), *node;
+
+    if (which)
+        return NULL;
+    dlh_graph_push_rows (dlh_sample_graph (s), dlh_cast (rows, DLH_F64));
+    node = dlh_uniform (dlh_sample_graph (s), dlh_sample_stream (s), DLH_F32, dlh_shape (3, 2));
+    dlh_graph_pop_rows (dlh_sample_graph (s));
+    return node;
+}
+
+static DlhNode *
+normal_rows_reject (DlhSample *s, guint which)
+{
+    DlhNode *rows = dlh_cast (dlh_sample_index (s, 9, dlh_sample_shape (s, 3)), DLH_I64), *node;
+
+    if (which)
+        return NULL;
+    dlh_graph_push_rows (dlh_sample_graph (s), rows);
+    node = dlh_normal (dlh_sample_graph (s), dlh_sample_stream (s), DLH_I64, dlh_shape (3, 2));
+    dlh_graph_pop_rows (dlh_sample_graph (s));
+    return node;
+}
+
 #define ROW(row, n, rule, family)                                                                  \
     static const DlhOp op_##row = {                                                                \
         .size = sizeof (DlhOp),                                                                    \
@@ -239,9 +341,12 @@ ROW (normal, 1, draw_infer, normal);
 ROW (bernoulli_draw, 2, bernoulli_infer, bernoulli);
 ROW (rademacher, 1, draw_infer, rademacher);
 ROW (permutation, 1, draw_infer, permutation);
+ROW (uniform_rows, 2, rows_infer, uniform_rows);
+ROW (normal_rows, 2, rows_infer, normal_rows);
 
-const DlhOp *const dlh_ops_random[] = {&op_uniform,    &op_normal,      &op_bernoulli_draw,
-                                       &op_rademacher, &op_permutation, NULL};
+const DlhOp *const dlh_ops_random[] = {&op_uniform,     &op_normal,       &op_bernoulli_draw,
+                                       &op_rademacher,  &op_permutation,  &op_uniform_rows,
+                                       &op_normal_rows, NULL};
 
 DlhStream *
 dlh_node_stream (const DlhNode *node)
@@ -275,29 +380,58 @@ draw_new (const DlhOp *op, DlhGraph *graph, DlhStream *stream, DlhNode *p, DlhDT
     return dlh_node_new (op, inputs, op->n_inputs, &a);
 }
 
+// The rows that a draw of @shape is to be made by, NULL for all at once.
+static DlhNode *
+rows_of (DlhGraph *graph, DlhShape shape)
+{
+    DlhNode *rows = dlh_graph_rows (graph);
+
+    return rows && !dlh_node_failed (rows) && shape.rank > 0 &&
+                   shape.dims[0] == dlh_node_dim (rows, 0)
+               ? rows
+               : NULL;
+}
+
 DlhNode *
 dlh_uniform (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
-    return draw_new (&op_uniform, graph, stream, NULL, dtype, shape);
+    DlhNode *rows = rows_of (graph, shape);
+
+    return draw_new (rows ? &op_uniform_rows : &op_uniform, graph, stream, rows, dtype, shape);
 }
 
 DlhNode *
 dlh_normal (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
-    return draw_new (&op_normal, graph, stream, NULL, dtype, shape);
+    DlhNode *rows = rows_of (graph, shape);
+
+    return draw_new (rows ? &op_normal_rows : &op_normal, graph, stream, rows, dtype, shape);
 }
 
 DlhNode *
 dlh_bernoulli_draw (DlhStream *stream, DlhNode *p)
 {
+    DlhGraph *graph = dlh_node_graph (p);
+
     if (dlh_node_failed (p))
         return p;
-    return draw_new (&op_bernoulli_draw, dlh_node_graph (p), stream, p, 0, dlh_shape ());
+    if (rows_of (graph, dlh_node_shape (p))) {
+        DlhNode *u = dlh_uniform (graph, stream, dlh_node_dtype (p), dlh_node_shape (p));
+
+        return dlh_cast (dlh_less (u, dlh_stop_gradient (p)), dlh_node_dtype (p));
+    }
+    return draw_new (&op_bernoulli_draw, graph, stream, p, 0, dlh_shape ());
 }
 
 DlhNode *
 dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
+    if (rows_of (graph, shape)) {
+        DlhNode *u = dlh_uniform (graph, stream, dtype, shape);
+
+        return dlh_where (dlh_less (u, dlh_full_like (u, 0.5)), dlh_full_like (u, -1),
+                          dlh_full_like (u, 1));
+    }
     return draw_new (&op_rademacher, graph, stream, NULL, dtype, shape);
 }
 

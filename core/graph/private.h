@@ -40,6 +40,8 @@ DlhNode *dlh_graph_node (DlhGraph *graph, guint id);
 gpointer dlh_graph_alloc (DlhGraph *graph, gsize n);
 /* Nodes of random streams are numbered within their graph; Returns: the next number. */
 guint dlh_graph_next_draw (DlhGraph *graph, DlhStream *stream);
+/* What was pushed last by dlh_graph_push_rows(), NULL outside. */
+DlhNode *dlh_graph_rows (DlhGraph *graph);
 /* A copy of @op's node that keeps variable and value: for rewriting. */
 DlhNode *dlh_node_new_full (const DlhOp *op, DlhGraph *graph, DlhNode *const *inputs,
                             guint n_inputs, gconstpointer attrs, DlhVariable *variable,

@@ -200,6 +200,7 @@ static const DlhDistributionClass bernoulli = {
     .fisher = bernoulli_fisher,
     .fisher_multiply = bernoulli_fisher_multiply,
     .fisher_root_multiply = bernoulli_fisher_root_multiply,
+    .factorises = TRUE,
 };
 
 DlhDistribution *

@@ -102,6 +102,7 @@ static const DlhDistributionClass gaussian = {
     .fisher = gaussian_fisher,
     .fisher_multiply = gaussian_fisher_multiply,
     .fisher_root_multiply = gaussian_fisher_root_multiply,
+    .factorises = TRUE,
 };
 
 DlhDistribution *

@@ -93,6 +93,7 @@ static const DlhDistributionClass laplace = {
     .fisher = laplace_fisher,
     .fisher_multiply = laplace_fisher_multiply,
     .fisher_root_multiply = laplace_fisher_root_multiply,
+    .factorises = TRUE,
 };
 
 DlhDistribution *
@@ -171,6 +172,7 @@ static const DlhDistributionClass uniform = {
     .kl = uniform_kl,
     .mean = uniform_mean,
     .mode = uniform_mean,
+    .factorises = TRUE,
 };
 
 DlhDistribution *

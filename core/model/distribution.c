@@ -4,6 +4,7 @@
 #include <string.h>
 #include <dlhost/distribution.h>
 #include <dlhost/elementwise.h>
+#include <dlhost/reduce.h>
 #include "graph/private.h"
 
 #define MAX_PARAMETERS 4
@@ -52,6 +53,18 @@ dlh_distribution_parameter (DlhDistribution *d, guint i)
     return d->parameters[i];
 }
 
+guint
+dlh_distribution_n_parameters (DlhDistribution *d)
+{
+    return d->n_parameters;
+}
+
+DlhDistribution *
+dlh_distribution_like (DlhDistribution *d, DlhNode *const *parameters)
+{
+    return dlh_distribution_new (d->family, parameters, d->n_parameters, d->event_rank);
+}
+
 DlhNode *
 dlh_distribution_outputs (DlhDistribution *d)
 {
@@ -91,6 +104,28 @@ dlh_log_prob (DlhDistribution *d, DlhNode *value)
     if (failed || dlh_node_failed (value))
         return failed ? failed : value;
     return d->family->log_prob (d, value);
+}
+
+static gboolean
+factorises (DlhDistribution *d)
+{
+    return d->family->size > G_STRUCT_OFFSET (DlhDistributionClass, factorises) &&
+           d->family->factorises;
+}
+
+DlhNode *
+dlh_log_prob_double (DlhDistribution *d, DlhNode *value)
+{
+    DlhDistribution *single;
+    DlhNode *terms;
+
+    if (d->event_rank == 0 || dlh_node_failed (value) || dlh_node_failed (d->parameters[0]) ||
+        !dlh_shape_equal (dlh_node_shape (value), dlh_node_shape (d->parameters[0])) ||
+        !factorises (d))
+        return dlh_cast (dlh_log_prob (d, value), DLH_F64);
+    single = dlh_distribution_new (d->family, d->parameters, d->n_parameters, 0);
+    terms = dlh_log_prob (single, value);
+    return dlh_sum_last (dlh_cast (terms, DLH_F64), d->event_rank);
 }
 
 DlhNode *

@@ -154,11 +154,9 @@ posterior_start (DlhTarget *t, guint block, DlhTensor *positions)
 static DlhNode *
 add_input (DlhTarget *t, const char *name, DlhTensor *value, gint64 rows, gboolean given)
 {
-    DlhShape shape = dlh_shape_with (dlh_tensor_get_shape (value), 0, rows);
-
-    t->inputs = g_renew (DlhTensor *, t->inputs, t->n_inputs + 1);
-    t->inputs[t->n_inputs++] = given ? dlh_tensor_ref (value) : NULL;
-    return dlh_input (t->graph, name, dlh_tensor_get_dtype (value), shape);
+    return dlh_target_add_input (t, name, dlh_tensor_get_dtype (value),
+                                 dlh_shape_with (dlh_tensor_get_shape (value), 0, rows),
+                                 given ? value : NULL);
 }
 
 static gboolean

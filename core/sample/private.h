@@ -12,6 +12,7 @@ struct _DlhTarget {
     GPtrArray *names; /* char*: owned names of the blocks */
     gboolean is_estimate;
     double n_examples; /* 1 when it is not of data */
+    DlhNode *rows; /* (nullable): numbers of the chains, by which their chance is keyed */
     DlhTensor **inputs; /* one for each input of the graph, NULL for those that nothing reads */
     guint n_inputs;
     gpointer self; /* of whoever made the target */
@@ -23,8 +24,12 @@ struct _DlhTarget {
     DlhNode *(*monitor) (DlhTarget *t, DlhNode *const *positions); /* (C, m) */
     /* First positions, where the blocks' start does not say all. */
     void (*start) (DlhTarget *t, guint block, DlhTensor *positions);
+    gboolean (*set_examples) (DlhTarget *t, DlhTensor *x, gint64 first, GError **error);
 };
 
+/* Appends an input of the graph with its value, of which a reference is taken. */
+DlhNode *dlh_target_add_input (DlhTarget *t, const char *name, DlhDType dtype, DlhShape shape,
+                               DlhTensor *value);
 DlhTarget *dlh_target_alloc (DlhStore *store, gint64 n_chains);
 /* Copies name and shape; sets the graph's error when they are unfit. */
 gboolean dlh_target_add_block (DlhTarget *t, const DlhBlock *block, GError **error);

@@ -100,10 +100,14 @@ build (DlhChains *c, GError **error)
     DlhGraph *graph = c->target->graph;
 
     dlh_graph_push_scope (graph, c->prefix);
+    if (c->target->rows)
+        dlh_graph_push_rows (graph, c->target->rows);
     if (!c->transition->build (c, dlh_component_options (c->sampler), error)) {
         g_prefix_error (error, "%s: ", c->prefix);
         return FALSE;
     }
+    if (c->target->rows)
+        dlh_graph_pop_rows (graph);
     dlh_graph_pop_scope (graph);
     return dlh_graph_check (graph, error);
 }
@@ -239,6 +243,21 @@ dlh_chains_transition (DlhChains *chains, GError **error)
     }
     ++*step_of (chains);
     return TRUE;
+}
+
+void
+dlh_chains_restart (DlhChains *chains)
+{
+    DlhStore *store = chains->target->store;
+    g_autofree char *prefix = g_strdup_printf ("random/%s/", chains->prefix);
+
+    *step_of (chains) = 0;
+    for (guint i = 0; i < dlh_store_n_variables (store); i++) {
+        DlhVariable *v = dlh_store_get_variable (store, i);
+
+        if (g_str_has_prefix (dlh_variable_name (v), prefix))
+            dlh_tensor_set (dlh_variable_tensor (v), 0, 0);
+    }
 }
 
 /* What there is to see. */

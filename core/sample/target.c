@@ -74,6 +74,22 @@ dlh_target_shape (DlhTarget *t, guint i)
     return dlh_shape_insert (t->blocks[i].shape, 0, t->n_chains);
 }
 
+DlhNode *
+dlh_target_add_input (DlhTarget *t, const char *name, DlhDType dtype, DlhShape shape,
+                      DlhTensor *value)
+{
+    t->inputs = g_renew (DlhTensor *, t->inputs, t->n_inputs + 1);
+    t->inputs[t->n_inputs++] = value ? dlh_tensor_ref (value) : NULL;
+    return dlh_input (t->graph, name, dtype, shape);
+}
+
+gboolean
+dlh_target_set_examples (DlhTarget *target, DlhTensor *x, gint64 first, GError **error)
+{
+    g_return_val_if_fail (target->set_examples, FALSE);
+    return target->set_examples (target, x, first, error);
+}
+
 /* A program's own. */
 
 typedef struct {

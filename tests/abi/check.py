@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GROW = {"DlhBuild", "DlhCall", "DlhDataset", "DlhDistributionClass", "DlhHost", "DlhManifest",
         "DlhModel", "DlhObjective", "DlhOp", "DlhOptimizer", "DlhOption", "DlhPlugin", "DlhPluginInfo",
         "DlhPluginReject", "DlhProblem", "DlhSampler", "DlhSupervised", "DlhTask", "DlhTraining",
-        "DlhDensity", "DlhPosterior", "DlhTransition"}
+        "DlhDensity", "DlhLatent", "DlhLatentPosterior", "DlhPosterior", "DlhTransition"}
 HEADERS = os.path.join(SOURCE, "core", "dlhost")
 
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Variational autoencoder, arXiv 1312.6114: maximises
+ *
+ *   ELBO = E_q [log p(x | z)] - KL (q(z | x) || p(z))
+ *
+ * with one draw of z through which gradients flow, and the divergence in closed form. */
+#include "network.h"
+
+typedef struct {
+    VAE_FIELDS;
+} VaeOptions;
+
+static gboolean
+vae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
+           DlhObjective *objective, GError **error)
+{
+    DlhDistribution *q, *p;
+    DlhNode *kl, *log_likelihood;
+
+    (void)y;
+    if (!vae_check (problem, error))
+        return FALSE;
+    q = vae_encode (b, problem, options, x);
+    p = vae_decode (b, problem, options, dlh_rsample (q, vae_stream (b)));
+    dlh_objective_predict (objective, p, x);
+    kl = dlh_mean_all (dlh_kl (q, vae_prior (b, problem, options, dlh_node_dim (x, 0))));
+    log_likelihood = dlh_neg (objective->loss);
+    objective->loss = dlh_add (objective->loss, kl);
+    dlh_objective_add_metric (objective, "elbo", dlh_neg (objective->loss));
+    dlh_objective_add_metric (objective, "log_likelihood", log_likelihood);
+    dlh_objective_add_metric (objective, "kl", kl);
+    return dlh_graph_check (b->graph, error);
+}
+
+static const DlhSupervised vae_supervised = {.size = sizeof (DlhSupervised), .build = vae_build};
+static const DlhModel vae = {
+    .size = sizeof (DlhModel), .supervised = &vae_supervised, .latent = &vae_latent};
+
+DLH_PLUGIN_DEFINE (DLH_MODEL, vae, VaeOptions, DLH_OPTIONS (VAE_OPTIONS (VaeOptions)),
+                   .name = "vae", .version = "1.0", .paper = "1312.6114",
+                   .summary = "Variational autoencoder");
