@@ -103,7 +103,7 @@ run_open (Run *r, const Objective *o, const char *optimizer, const char *const *
     g_assert_no_error (error);
     r->trainer = dlh_trainer_new (r->store, model, c, &problem, &training, &error);
     g_assert_no_error (error);
-    r->x = dlh_tensor_new (DLH_F64, dlh_shape (1, 3, (gint64)o->n), NULL);
+    r->x = dlh_tensor_new (dlh_store_get_dtype (r->store), dlh_shape (1, 3, (gint64)o->n), NULL);
     run_set (r, o);
 }
 
@@ -436,6 +436,115 @@ norms_logged (void)
     test_assert_close (&got, &want, 1, want);
 }
 
+// The norm over all parameters of each velocity, at every step.
+static void
+norms_followed (void)
+{
+    static const char *const suffixes[] = {"velocity_norm/1", "velocity_norm/2", "velocity_norm/3"};
+    const double betas[] = {0, 0.9, 0.99};
+    const Objective o = quadratic (5, 10);
+    g_auto (Run) r = {0};
+    double theta[MAX_N], v[3][MAX_N] = {{0}};
+
+    run_open (&r, &o, "aggmo", (const char *[]){"norms", "true", "lr", "0.3", NULL});
+    for (gsize i = 0; i < o.n; i++)
+        theta[i] = 1;
+    for (guint t = 0; t < 30; t++) {
+        double norms[3] = {0}, got[3] = {-1, -1, -1};
+
+        for (guint k = 0; k < 3; k++)
+            for (gsize i = 0; i < o.n; i++) {
+                v[k][i] = betas[k] * v[k][i] + o.h[i] * theta[i];
+                norms[k] += v[k][i] * v[k][i];
+            }
+        for (guint k = 0; k < 3; k++) {
+            norms[k] = sqrt (norms[k]);
+            for (gsize i = 0; i < o.n; i++)
+                theta[i] -= 0.3 / 3 * v[k][i];
+        }
+        step (&r);
+        for (guint i = 0; i < dlh_trainer_n_values (r.trainer); i++) {
+            const char *name = dlh_trainer_value_name (r.trainer, i);
+
+            for (guint k = 0; k < 3; k++)
+                if (g_str_has_suffix (name, suffixes[k]))
+                    got[k] = dlh_trainer_value (r.trainer, i);
+        }
+        test_assert_within (got, norms, 3, 1e-12);
+    }
+}
+
+/* The matrix of the sheet's section 3.7, from the plugin: a step from each of the states in which
+ * one number is 1. Equal betas are among them. */
+static void
+matrix_of_steps (void)
+{
+    enum { K = 4 };
+    static const double betas[K] = {0.3, 0.9, 0.9, 0.99};
+    const double lr = 0.2, curvature = 1.3, pull = lr * curvature / K;
+    const Objective o = {.n = 1, .h = {curvature}};
+    g_auto (Run) r = {0};
+
+    run_open (&r, &o, "aggmo", (const char *[]){"lr", "0.2", "betas", "[0.3,0.9,0.9,0.99]", NULL});
+    step (&r); // there are velocities from now on
+    for (guint from = 0; from <= K; from++) {
+        double want[K + 1] = {0}, got[K + 1];
+
+        for (guint i = 0; i <= K; i++) {
+            g_autofree char *name = g_strdup_printf ("aggmo/objective/theta/v%u", i);
+
+            // u_i = lr / K v_i, and the state is -v.
+            *(i ? variable (&r, name) : variable (&r, "objective/theta")) = i != from ? 0
+                                                                            : i       ? -K / lr
+                                                                                      : 1;
+        }
+        got[0] = step (&r)[0];
+        for (guint i = 1; i <= K; i++) {
+            g_autofree char *name = g_strdup_printf ("aggmo/objective/theta/v%u", i);
+
+            got[i] = -variable (&r, name)[0] * lr / K;
+        }
+        if (from == 0) {
+            want[0] = 1 - K * pull;
+            for (guint i = 1; i <= K; i++)
+                want[i] = -pull;
+        } else
+            want[0] = want[from] = betas[from - 1];
+        test_assert_close (got, want, K + 1, 2);
+    }
+}
+
+/* 100 steps in float end where 100 steps in double do: each rounds numbers up to 1 by eps / 2. */
+static void
+float_agrees (void)
+{
+    static const char *const states[] = {"objective/theta", "aggmo/objective/theta/v2",
+                                         "aggmo/objective/theta/v3"};
+    Objective o = quadratic (16, 100);
+    g_auto (Run) a = {0}, b = {0};
+
+    o.w = 0.3;
+    a.store = dlh_store_new (1, DLH_F32);
+    run_open (&a, &o, "aggmo", (const char *[]){"lr", "0.05", NULL});
+    run_open (&b, &o, "aggmo", (const char *[]){"lr", "0.05", NULL});
+    for (guint t = 0; t < 100; t++) {
+        step (&a);
+        step (&b);
+    }
+    for (guint k = 0; k < G_N_ELEMENTS (states); k++) {
+        DlhTensor *x = dlh_variable_tensor (dlh_store_lookup (a.store, states[k]));
+        DlhTensor *y = dlh_variable_tensor (dlh_store_lookup (b.store, states[k]));
+        const double tolerance = 100 * (double)FLT_EPSILON / 2;
+
+        g_assert_cmpint (dlh_tensor_get_dtype (x), ==, DLH_F32);
+        for (gint64 i = 0; i < (gint64)o.n; i++) {
+            const double got = dlh_tensor_get (x, i), want = dlh_tensor_get (y, i);
+
+            test_assert_within (&got, &want, 1, tolerance);
+        }
+    }
+}
+
 /* Regret on linear losses <c_t, theta> of random signs, against the best point within distance 1:
  *     R (T) <= D^2 / (2 gbar) + G^2 T (gbar / 2 + (lr / K) sum beta_k / (1 - beta_k)^2)
  * from the shadow iterate, for constant lr = c / sqrt (T); so R (T) / T falls like T^-1/2. */
@@ -520,6 +629,9 @@ main (int argc, char **argv)
     g_test_add_func ("/aggmo/decay/scalar-loop", decayed_betas);
     g_test_add_func ("/aggmo/change/velocities-go-on", betas_changed);
     g_test_add_func ("/aggmo/norms/logged", norms_logged);
+    g_test_add_func ("/aggmo/norms/followed", norms_followed);
+    g_test_add_func ("/aggmo/matrix/of-the-plugin", matrix_of_steps);
+    g_test_add_func ("/aggmo/float/near-double", float_agrees);
     g_test_add_func ("/aggmo/regret/below-bound", regret_bounded);
     return g_test_run ();
 }

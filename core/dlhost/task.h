@@ -21,6 +21,14 @@ typedef struct {
 DLH_EXPORT DlhComponent *dlh_run_component (DlhRun *run, DlhPluginKind kind);
 /** dlh_run_require: as above, or NULL with DLH_ERROR_OPTION naming the option to give. */
 DLH_EXPORT DlhComponent *dlh_run_require (DlhRun *run, DlhPluginKind kind, GError **error);
+/**
+ * dlh_run_load:
+ * @settings: (nullable) (element-type utf8 utf8): option values by name, as on the command line
+ * Another plugin, for tasks that compare several of a kind. It is found as the run's own were.
+ * Returns: (transfer full): NULL with DLH_ERROR_PLUGIN or DLH_ERROR_OPTION.
+ */
+DLH_EXPORT DlhComponent *dlh_run_load (DlhRun *run, DlhPluginKind kind, const char *name,
+                                       GHashTable *settings, GError **error);
 /** dlh_run_store: (transfer none): the variables of the run, from a checkpoint when it is resumed.
  * */
 DLH_EXPORT DlhStore *dlh_run_store (DlhRun *run);
@@ -73,6 +81,9 @@ typedef struct {
     const char *(*folder) (gpointer host);
     /* @figure has been checked, and has all members of the library's version. */
     gboolean (*figure) (gpointer host, const DlhFigure *figure, GError **error);
+    /* NULL: dlh_run_load() is refused. */
+    DlhComponent *(*load) (gpointer host, DlhPluginKind kind, const char *name,
+                           GHashTable *settings, GError **error);
 } DlhHost;
 
 /** dlh_run_new: @components by kind are added with dlh_run_set_component(). */

@@ -65,6 +65,18 @@ dlh_run_require (DlhRun *run, DlhPluginKind kind, GError **error)
     return c;
 }
 
+DlhComponent *
+dlh_run_load (DlhRun *run, DlhPluginKind kind, const char *name, GHashTable *settings,
+              GError **error)
+{
+    if (run->functions.load)
+        return run->functions.load (run->host, kind, name, settings, error);
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "this task loads %s '%s' beside the run's own, which this host does not do",
+                 dlh_plugin_kind_name (kind), name);
+    return NULL;
+}
+
 gboolean
 dlh_run_execute (DlhRun *run, GError **error)
 {

@@ -13,6 +13,7 @@
 #define MAX_MESSAGE 5000 /* bytes; a path may have 4096 */
 
 typedef struct {
+    DlhRegistry *registry; /* not owned */
     DlhStore *store;
     DlhDType dtype;
     DlhComponent *components[DLH_COMM + 1];
@@ -136,6 +137,13 @@ host_figure (gpointer host, const DlhFigure *figure, GError **error)
     return TRUE;
 }
 
+static DlhComponent *
+host_load (gpointer host, DlhPluginKind kind, const char *name, GHashTable *settings,
+           GError **error)
+{
+    return dlh_registry_load (((Session *)host)->registry, kind, name, settings, error);
+}
+
 static void
 host_progress (gpointer host, gint64 done, gint64 total, double examples)
 {
@@ -199,6 +207,7 @@ static const DlhHost host_functions = {
     .log_image = host_log_image,
     .folder = host_folder,
     .figure = host_figure,
+    .load = host_load,
 };
 
 /* From configuration to a run. */
@@ -253,6 +262,7 @@ start (Session *s, const Config *config, DlhRegistry *registry, const char *resu
     if (!setup_components (config, registry, s->components, error))
         return FALSE;
     dlh_set_threads ((guint)config->threads);
+    s->registry = registry;
     s->dtype = config->dtype;
     s->store = dlh_store_new (config->seed, config->dtype);
     s->config_json = config_to_json (config, s->components);

@@ -9,6 +9,7 @@
 
 /* What the host does, and what it is asked. */
 typedef struct {
+    DlhRegistry *registry;
     const Problem *problem;
     gint64 stop_at;       /* call of should_stop that says yes; 0: never */
     const char *break_at; /* (nullable): "data", "log", "figure", "checkpoint": that fails */
@@ -111,6 +112,13 @@ notes_figure (gpointer host, const DlhFigure *figure, GError **error)
     return !breaks (n, "figure", error);
 }
 
+static DlhComponent *
+notes_load (gpointer host, DlhPluginKind kind, const char *name, GHashTable *settings,
+            GError **error)
+{
+    return dlh_registry_load (((Notes *)host)->registry, kind, name, settings, error);
+}
+
 static gboolean
 notes_should_stop (gpointer host)
 {
@@ -132,6 +140,7 @@ static const DlhHost host_functions = {
     .checkpoint = notes_checkpoint,
     .should_stop = notes_should_stop,
     .figure = notes_figure,
+    .load = notes_load,
 };
 
 static gboolean
@@ -144,6 +153,7 @@ run (Check *c, Notes *n, DlhStore *store, GHashTable *settings, GError **error)
 
     if (!task)
         return FALSE;
+    n->registry = c->registry;
     n->problem = n->problem ? n->problem : &problems[0];
     n->records = n->records ? n->records : g_string_new (NULL);
     r = dlh_run_new (&host_functions, n, store);
