@@ -613,6 +613,73 @@ regret_bounded (void)
         test_fail ("average regret falls like T^%.3f, should be T^-0.5 within 0.15", slope);
 }
 
+// One loss <1, theta> for T = D / (gbar G) steps from distance D = 1 attains the bound but for the
+// start of the velocities, which are not yet as long as they will be:
+//     R (T) = bound - (lr / K) G^2 sum beta_k (1 - beta_k^T) / (1 - beta_k)^3
+// So no smaller constants would do.
+static void
+regret_attained (void)
+{
+    enum { T = 3000 };
+    static const double betas[] = {0, 0.9, 0.99};
+    const Objective line = {.n = 1, .c = {1}};
+    const double lr = 1 / (37.0 * T);
+    g_autofree char *text = g_strdup_printf ("%.17g", lr);
+    double theta = 1, R = 0, bound = 0.5 / (37 * lr) + T * 37 * lr / 2, missing = 0;
+    g_auto (Run) r = {0};
+
+    for (guint k = 0; k < 3; k++) {
+        const double b = betas[k], gap = 1 - b;
+
+        bound += T * lr / 3 * b / (gap * gap);
+        missing += lr / 3 * b * (1 - pow (b, T)) / (gap * gap * gap);
+    }
+    run_open (&r, &line, "aggmo", (const char *[]){"lr", text, NULL});
+    for (guint t = 0; t < T; t++) {
+        R += theta; // against theta = 0, at distance 1
+        theta = step (&r)[0];
+    }
+    g_test_message ("regret %.6g, bound %.6g", R, bound);
+    g_assert_cmpfloat (R, <, bound);
+    bound -= missing;
+    test_assert_within (&R, &bound, 1, 1e-9 * bound);
+}
+
+// Quadratic losses h_t theta^2 / 2 + c_t theta, whose best point is known: -sum c / sum h.
+static void
+regret_quadratic (void)
+{
+    enum { T = 3000 };
+    g_autofree double *draws = g_new (double, 2 * T), *played = g_new (double, T);
+    Objective o = {.n = 1};
+    double theta = 1, c = 0, h = 0, best, R = 0, G = 0, bound;
+    const double lr = 0.002, gbar = 37 * lr, lag = lr * 3330; // sum beta / (1 - beta)^2 = 9990
+    g_auto (Run) r = {0};
+
+    run_open (&r, &o, "aggmo", (const char *[]){"lr", "0.002", NULL});
+    test_random (11, draws, 2 * T);
+    for (guint t = 0; t < T; t++) {
+        o.h[0] = 0.05 * fabs (draws[2 * t]);
+        o.c[0] = draws[2 * t + 1];
+        h += o.h[0];
+        c += o.c[0];
+        played[t] = theta;
+        G = fmax (G, fabs (o.h[0] * theta + o.c[0]));
+        run_set (&r, &o);
+        theta = step (&r)[0];
+    }
+    best = -c / h;
+    for (guint t = 0; t < T; t++) {
+        const double a = 0.05 * fabs (draws[2 * t]), b = draws[2 * t + 1], x = played[t];
+
+        R += a * (x * x - best * best) / 2 + b * (x - best);
+    }
+    bound = (1 - best) * (1 - best) / (2 * gbar) + G * G * T * (gbar / 2 + lag);
+    g_test_message ("regret %.6g, bound %.6g", R, bound);
+    if (!(R > 0 && R <= bound))
+        test_fail ("regret %g, must be above 0 and at most %g", R, bound);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -633,5 +700,7 @@ main (int argc, char **argv)
     g_test_add_func ("/aggmo/matrix/of-the-plugin", matrix_of_steps);
     g_test_add_func ("/aggmo/float/near-double", float_agrees);
     g_test_add_func ("/aggmo/regret/below-bound", regret_bounded);
+    g_test_add_func ("/aggmo/regret/bound-attained", regret_attained);
+    g_test_add_func ("/aggmo/regret/quadratic-losses", regret_quadratic);
     return g_test_run ();
 }
