@@ -121,7 +121,7 @@ run_check (Invocation *inv, GError **error)
     c.path = path;
     c.seconds = (guint)seconds;
     c.settings = config.parts[DLH_MODEL].settings;
-    c.registry = dlh_registry_new (NULL);
+    c.registry = invocation_registry (inv); // a task may load others
     c.results = g_ptr_array_new_with_free_func (result_free);
     c.by_name = g_hash_table_new (g_str_hash, g_str_equal);
     c.found = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
@@ -135,7 +135,6 @@ run_check (Invocation *inv, GError **error)
     g_hash_table_unref (c.found);
     g_hash_table_unref (c.by_name);
     g_ptr_array_unref (c.results);
-    dlh_registry_free (c.registry);
     g_free (c.current);
     g_free (c.scratch);
     config_clear (&config);
