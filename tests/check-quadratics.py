@@ -183,7 +183,7 @@ def same_bytes():
 def refusals():
     none = "--task.momentum=[] --task.nesterov=[] --task.velocities=[]".split()
     for arguments, code, words in ((none, 2, "name 0 methods together, must be 1 to 24"),
-                                   (["--task.aggmo=nowhere"], 3, "no optimizer 'nowhere'"),
+                                   (["--task.aggmo=nowhere"], 2, "no optimizer 'nowhere'"),
                                    (["--task.momentum=[1]"], 2, "'momentum'"),
                                    (["--task.sgd=adam"], 2, "no option 'momentum'")):
         text = dlhost("--out=refused", "--task.steps=20", "--task.shown=5", "--quiet", *arguments, code=code)

@@ -84,6 +84,11 @@ methods_new (const QuadraticsOptions *opt, GError **error)
                      n, MAX_METHODS);
         return NULL;
     }
+    if (!*opt->sgd || !*opt->aggmo) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "sgd '%s', aggmo '%s': must be names of optimizers", opt->sgd, opt->aggmo);
+        return NULL;
+    }
     methods = g_ptr_array_new_with_free_func (method_free);
     for (gsize i = 0; i < opt->momentum.n; i++)
         g_ptr_array_add (methods, classical (opt, opt->momentum.values[i], FALSE));
@@ -103,7 +108,7 @@ quadratics_run (DlhRun *run, gconstpointer options, GError **error)
 
     if (!methods)
         return FALSE;
-    s.total = (opt->steps + opt->shown) * methods->len; // those that diverge end earlier
+    s.total = (opt->steps + opt->shown + GROWING_STEPS) * methods->len; // at most
     return paths_draw (&s, error) && rates_draw (&s, error) &&
            dlh_run_log (run, "final", s.done, (const char *const[]){"methods"},
                         (double[]){methods->len}, 1, error);

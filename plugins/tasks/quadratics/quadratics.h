@@ -5,6 +5,7 @@
 #include <dlhost/dlhost.h>
 
 #define MAX_VELOCITIES 16
+#define GROWING_STEPS 300 /* of a run that diverges, at most */
 
 /* v_i <- betas_i v_i - g, theta <- theta + lr / n sum_i shares_i v_i. Classical momentum is n = 1;
  * Nesterov's, at its look-ahead points, is betas (0, b) with shares (2, 2 b). */

@@ -11,7 +11,6 @@
 #define COARSE 16   /* of the run */
 #define SHOWN 4     /* of the run, as points */
 #define TOP 4.5     /* the largest x, beyond every edge */
-#define GROWING 300 /* steps */
 #define LEAST 0.01  /* x in the figure of stability */
 #define CEILING 1.5 /* rates above leave the figure of stability */
 
@@ -74,7 +73,7 @@ sweep_by_running (Study *s, Sweep *w, const Method *m, GError **error)
     while (inside < w->n && w->x[inside] < spectral_edge (m))
         inside++;
     return run_part (s, m, w, 0, inside, s->opt->steps, error) &&
-           run_part (s, m, w, inside, w->n - inside, MIN (GROWING, s->opt->steps), error);
+           run_part (s, m, w, inside, w->n - inside, MIN (GROWING_STEPS, s->opt->steps), error);
 }
 
 /* What a condition makes of them. */

@@ -40,18 +40,32 @@ static const DlhManifest quadratic_manifest = {
 };
 static const DlhPlugin quadratic = {sizeof quadratic, &quadratic_manifest, &quadratic_model};
 
+// A name that is no plugin's is an option that is wrong.
+static DlhComponent *
+load (Study *s, const Method *m, double lr, GError **error)
+{
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    GError *cause = NULL;
+    DlhComponent *optimizer;
+
+    g_hash_table_insert (m->settings, g_strdup ("lr"),
+                         g_strdup (g_ascii_dtostr (text, sizeof text, lr)));
+    optimizer = dlh_run_load (s->run, DLH_OPTIMIZER, m->plugin, m->settings, &cause);
+    if (!optimizer && g_error_matches (cause, DLH_ERROR, DLH_ERROR_PLUGIN))
+        cause->code = DLH_ERROR_OPTION;
+    if (!optimizer)
+        g_propagate_error (error, cause);
+    return optimizer;
+}
+
 static DlhTrainer *
 trainer_new (Study *s, const Method *m, double lr, gint64 n, DlhStore *store, GError **error)
 {
     const DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (n)};
-    char text[G_ASCII_DTOSTR_BUF_SIZE];
     g_autoptr (DlhComponent) model = dlh_component_new_static (&quadratic, NULL, error);
-    g_autoptr (DlhComponent) optimizer = NULL;
+    g_autoptr (DlhComponent) optimizer = model ? load (s, m, lr, error) : NULL;
 
-    g_hash_table_insert (m->settings, g_strdup ("lr"),
-                         g_strdup (g_ascii_dtostr (text, sizeof text, lr)));
-    optimizer = model ? dlh_run_load (s->run, DLH_OPTIMIZER, m->plugin, m->settings, error) : NULL;
     return optimizer ? dlh_trainer_new (store, model, optimizer, &problem, &training, error) : NULL;
 }
 

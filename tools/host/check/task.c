@@ -14,7 +14,7 @@ typedef struct {
     gint64 stop_at;       /* call of should_stop that says yes; 0: never */
     const char *break_at; /* (nullable): "data", "log", "figure", "checkpoint": that fails */
     GString *records;     /* what was logged */
-    gint64 n_logs, n_progress, n_asked, n_checkpoints, n_figures, asked_after;
+    gint64 n_data, n_logs, n_progress, n_asked, n_checkpoints, n_figures, asked_after;
     char *wrong; /* the first thing that is not as it should be */
 } Notes;
 
@@ -42,6 +42,7 @@ notes_data (gpointer host, GError **error)
 {
     Notes *n = host;
 
+    n->n_data++;
     return breaks (n, "data", error) ? NULL : problem_data (n->problem, DLH_F32, EXAMPLES);
 }
 
@@ -303,6 +304,7 @@ passes_on (Check *c, const char *what)
     gboolean done = run (c, &n, store, NULL, &error);
 
     if (done && ((strcmp (what, "checkpoint") == 0 && n.n_checkpoints == 0) ||
+                 (strcmp (what, "data") == 0 && n.n_data == 0) ||
                  (strcmp (what, "figure") == 0 && n.n_figures == 0) ||
                  (strcmp (what, "log") == 0 && n.n_logs == 0)))
         check_drop (c);
