@@ -46,8 +46,10 @@ def records(out):
     """The records without their times."""
     lines = [json.loads(line) for line in open(DIR / out / "metrics.jsonl")]
     assert all(a["wall"] <= b["wall"] for a, b in zip(lines, lines[1:]))
+    assert all(a["cpu"] <= b["cpu"] for a, b in zip(lines, lines[1:]))
+    assert lines[-1]["cpu"] > 0
     for line in lines:
-        del line["wall"]
+        del line["wall"], line["cpu"]
     return lines
 
 

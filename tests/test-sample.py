@@ -32,7 +32,7 @@ def records(folder):
     """The metrics of a run but for the time that it took, a resumed record once."""
     lines = (DIR / folder / "metrics.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
-    return [{k: v for k, v in one.items() if k != "wall"} for one in found]
+    return [{k: v for k, v in one.items() if k not in ("wall", "cpu")} for one in found]
 
 
 def safetensors(path):

@@ -21,6 +21,18 @@ def value(text, word, code=2):
                 [*SMALL, "--steps=1", "--quiet", "--out=run", f"--optimizer=sgd,lr={word}"], code)
 
 
+def recipe_with(arm):
+    arms = [{"name": "a", "options": {"optimizer": "sgd"}, "grid": {"optimizer.lr": [1]}},
+            {"name": "b", "options": {"optimizer": "sgd"}, "grid": {"optimizer.lr": [1]}, **arm}]
+    return {"title": "T", "experiments": [{
+        "name": "e", "title": "E", "options": {"model": "mlp", "dataset": "synthetic", "task": "train"},
+        "arms": arms, "table": [{"metric": "test/loss"}]}]}
+
+
+def recipe(text, content, code=2, **more):
+    return line(text, "reproduce ./r.json --plan", code, write("r.json", json.dumps(content)), **more)
+
+
 def config(text, content, code=2, args=("--quiet", "--out=run"), **more):
     return line(text, ["--config=c.json", *args], code, write("c.json", content), **more)
 
@@ -111,6 +123,13 @@ ROWS = [
     line("--out holds a run", TRAIN, 2, copy_run),
     line("resume with a plugin", "resume run --optimizer=adam", 2, copy_run),
     line("resume with --out", "resume run --out=x", 2, copy_run),
+    recipe("reproduce: recipe that is a list", []),
+    recipe("reproduce: recipe without experiments", {"title": "T"}),
+    recipe("reproduce: unknown member of an arm", recipe_with(arm={"gird": {}})),
+    recipe("reproduce: grids of different sizes", recipe_with(arm={"grid": {"optimizer.lr": [1, 2]}})),
+    recipe("reproduce: option that no plugin has", recipe_with(arm={"options": {"optimizer": "sgd", "optimizer.rate": 1}})),
+    line("reproduce: no such recipe", "reproduce nothing", vary=(r"there are .*;",)),
+    line("reproduce: no such file", "reproduce ./none.json", 4),
     line("--config: no such file", "--config=none.json", 4),
     line("--config: directory", "--config=.", 4),
     config("--config: empty file", ""),

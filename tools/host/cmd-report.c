@@ -9,7 +9,7 @@
 static const Flag report_flags[] = {
     {"out", "DIR", "where the report goes (default: RUN/report, or report for several)"},
     {"format", "html,svg,png", "which files to write (default: all of them)"},
-    {"x", "step|epoch|wall", "what the curves are drawn over (default: step)"},
+    {"x", "step|epoch|wall|cpu", "what the curves are drawn over (default: step)"},
     {"log-x", "auto|yes|no", "logarithmic horizontal axis (default: auto)"},
     {"log-y", "auto|yes|no", "logarithmic vertical axis (default: auto)"},
     {"smooth", "N", "mean over N records, or below 1 the weight of an exponential mean"},
@@ -78,7 +78,7 @@ read_smooth (const Invocation *inv, double *smooth, GError **error)
 static gboolean
 read_options (const Invocation *inv, ReportOptions *options, GError **error)
 {
-    static const char *const axes[] = {"step", "epoch", "wall", NULL};
+    static const char *const axes[] = {"step", "epoch", "wall", "cpu", NULL};
     static const char *const scales[] = {"auto", "yes", "no", NULL};
     static const char *const bands[] = {"error", "range", NULL};
     int axis = choice (inv, "x", axes, error);

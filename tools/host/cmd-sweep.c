@@ -291,8 +291,8 @@ find_arguments (Sweep *sweep, Invocation *inv, gint64 threads, GError **error)
 }
 
 // The plan follows from the arguments alone, however they came here.
-static gboolean
-make_plan (Sweep *sweep, GError **error)
+gboolean
+sweep_plan_arguments (Sweep *sweep, GError **error)
 {
     g_autoptr (GPtrArray) argv = g_ptr_array_new ();
     g_auto (Invocation) plan = {0};
@@ -337,6 +337,15 @@ check_combination (const Sweep *sweep, const Combination *c, DlhRegistry *regist
     return TRUE;
 }
 
+gboolean
+sweep_check (const Sweep *sweep, DlhRegistry *registry, GError **error)
+{
+    for (guint i = 0; i < sweep->combinations->len; i++)
+        if (!check_combination (sweep, sweep->combinations->pdata[i], registry, error))
+            return FALSE;
+    return TRUE;
+}
+
 static int
 finish (Sweep *sweep, const char *by, int ended, gboolean quiet, GError **error)
 {
@@ -366,12 +375,9 @@ sweep_run (Invocation *inv, GError **error)
     int ended;
 
     if (!share_cores (inv, &jobs, &threads, error) ||
-        !find_arguments (&sweep, inv, threads, error) || !make_plan (&sweep, error))
+        !find_arguments (&sweep, inv, threads, error) || !sweep_plan_arguments (&sweep, error) ||
+        !sweep_check (&sweep, invocation_registry (inv), error))
         return -1;
-    for (guint i = 0; i < sweep.combinations->len; i++)
-        if (!check_combination (&sweep, sweep.combinations->pdata[i], invocation_registry (inv),
-                                error))
-            return -1;
     sweep.plugin_path = g_strdup (inv->config.plugin_path);
     limit_jobs (&jobs, sweep.threads, inv->config.quiet);
     if (!make_folder (&sweep, error) || !lock (sweep.dir, error) ||

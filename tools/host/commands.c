@@ -18,6 +18,7 @@ extern const Command
     command_profile,
     command_repeat,
     command_report,
+    command_reproduce,
     command_resume,
     command_run,
     command_sweep;
@@ -27,6 +28,7 @@ const Command *const commands[] = {
     &command_sweep,
     &command_resume,
     &command_repeat,
+    &command_reproduce,
     &command_list,
     &command_inspect,
     &command_report,

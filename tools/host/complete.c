@@ -2,6 +2,7 @@
 #include <string.h>
 #include "command.h"
 #include "complete.h"
+#include "reproduce/find.h"
 
 typedef struct {
     char *const *words;
@@ -303,6 +304,15 @@ offer_commands (Completion *c)
             offer (c, "", commands[i]->name, " ");
 }
 
+static void
+offer_recipes (Completion *c)
+{
+    g_autoptr (GPtrArray) names = recipe_names (&c->config);
+
+    for (guint i = 0; i < names->len; i++)
+        offer (c, "", names->pdata[i], " ");
+}
+
 /* (transfer full) (nullable): what the operand that is completed is called: "PLUGIN". */
 static char *
 operand_name (const Completion *c)
@@ -336,6 +346,8 @@ offer_operands (Completion *c)
         offer_runs (c);
     else if (strcmp (name, "SHELL") == 0)
         offer (c, "", "bash", " ");
+    else if (strcmp (name, "METHOD") == 0 && !strchr (c->word, '/'))
+        offer_recipes (c);
     else if (strcmp (name, "PLUGIN") == 0 && !strchr (c->word, '/'))
         offer_plugins (c, "", 0, " ");
     else if (strcmp (name, "NAME") != 0)

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <json-glib/json-glib.h>
 #include "config.h"
-#include "jsontext.h"
+#include "jsonfile.h"
 
 static const char *const common[] = {"seed", "threads", "dtype", "out", "checkpoint"};
 
@@ -228,70 +228,16 @@ read_member (Config *config, const char *key, JsonNode *value, const char *path,
     return FALSE;
 }
 
-/* Of a member that is there twice json-glib keeps the last and says nothing. */
-typedef struct {
-    GHashTable *seen; /* "OBJECT NAME" */
-    char *twice;
-} Members;
-
-static void
-members_clear (Members *members)
-{
-    g_hash_table_unref (members->seen);
-    g_free (members->twice);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Members, members_clear)
-
-static void
-on_member (JsonParser *parser, JsonObject *object, const char *name, gpointer data)
-{
-    Members *members = data;
-
-    (void)parser;
-    if (!g_hash_table_add (members->seen, g_strdup_printf ("%p %s", (gpointer)object, name)) &&
-        !members->twice)
-        members->twice = g_strdup (name);
-}
-
 gboolean
 config_read (Config *config, const char *path, GError **error)
 {
-    g_autoptr (GBytes) bytes = dlh_file_read (path, 1 << 20, error);
-    g_autoptr (JsonParser) parser = json_parser_new ();
-    g_auto (Members)
-        members = {.seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL)};
-    g_autoptr (GError) cause = NULL;
+    g_autoptr (JsonNode) root = json_file_read (path, "configuration", error);
     JsonObjectIter iter;
-    JsonNode *root, *value;
-    const char *key, *text, *problem;
-    gsize n, at = 0;
+    JsonNode *value;
+    const char *key;
 
-    if (!bytes)
+    if (!root)
         return FALSE;
-    text = g_bytes_get_data (bytes, &n);
-    problem = json_text_problem (text, n, &at);
-    if (problem) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "%s: not a JSON configuration: byte %zu: %s", path, at, problem);
-        return FALSE;
-    }
-    g_signal_connect (parser, "object-member", G_CALLBACK (on_member), &members);
-    if (!n || !json_parser_load_from_data (parser, text, (gssize)n, &cause) ||
-        !(root = json_parser_get_root (parser)) || !JSON_NODE_HOLDS_OBJECT (root)) {
-        // json-glib quotes the byte that it stumbles over, which may be half a letter.
-        g_autofree char *why =
-            g_utf8_make_valid (cause ? cause->message : "it must be one object", -1);
-
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: not a JSON configuration: %s", path,
-                     why);
-        return FALSE;
-    }
-    if (members.twice) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: '%s' is there twice", path,
-                     members.twice);
-        return FALSE;
-    }
     json_object_iter_init (&iter, json_node_get_object (root));
     while (json_object_iter_next (&iter, &key, &value))
         if (!read_member (config, key, value, path, error))

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 #include <json-glib/json-glib.h>
 #include <glib/gstdio.h>
@@ -37,12 +38,24 @@ new_folder (const char *hint)
     }
 }
 
+// Of all threads of this process.
+static double
+cpu_seconds (void)
+{
+    struct timespec t;
+
+    return clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &t) == 0
+               ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9
+               : 0;
+}
+
 static gboolean
 open_metrics (RunLog *log, const char *mode, GError **error)
 {
     g_autofree char *path = g_build_filename (log->dir, "metrics.jsonl", NULL);
 
     log->start = g_get_monotonic_time ();
+    log->cpu_start = cpu_seconds ();
     log->metrics = fopen (path, mode);
     return log->metrics ? TRUE : io_error ("cannot open for writing", path, error);
 }
@@ -126,7 +139,7 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
         lines = g_strsplit (text, "\n", -1);
         for (guint i = 0; lines[i]; i++) {
             gboolean final = g_str_has_prefix (lines[i], "{\"event\":\"final\"");
-            double at, wall;
+            double at, wall, cpu;
 
             // A line cut off by a kill does not end in a brace.
             if (!g_str_has_suffix (lines[i], "}") || !record_number (lines[i], "step", &at) ||
@@ -137,6 +150,8 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
                 continue;
             if (record_number (lines[i], "wall", &wall))
                 log->before = MAX (log->before, wall);
+            if (record_number (lines[i], "cpu", &cpu))
+                log->cpu_before = MAX (log->cpu_before, cpu);
             g_string_append_printf (kept, "%s\n", lines[i]);
         }
         if (!dlh_file_write (path, kept->str, kept->len, error))
@@ -173,6 +188,9 @@ run_log_write (RunLog *log, const char *event, gint64 step, const char *const *n
     g_string_append_printf (s, "{\"event\":\"%s\",\"step\":%" G_GINT64_FORMAT ",\"wall\":%s", event,
                             step,
                             g_ascii_formatd (number, sizeof number, "%.3f", run_log_seconds (log)));
+    g_string_append_printf (s, ",\"cpu\":%s",
+                            g_ascii_formatd (number, sizeof number, "%.3f",
+                                             log->cpu_before + cpu_seconds () - log->cpu_start));
     for (guint i = 0; i < n; i++) {
         g_autofree char *name = g_strescape (names[i], NULL);
 

@@ -11,10 +11,11 @@ typedef struct {
     char *dir;
     FILE *metrics;
     Events events;
-    gint64 start;     /* monotonic microseconds */
-    double before;    /* seconds spent in earlier sittings of the run */
-    int lock;         /* the folder's descriptor: one process at a time */
-    gboolean undrawn; /* that figures are not drawn has been said */
+    gint64 start;                 /* monotonic microseconds */
+    double before;                /* seconds spent in earlier sittings of the run */
+    double cpu_start, cpu_before; /* seconds of the processor: at the start, in earlier sittings */
+    int lock;                     /* the folder's descriptor: one process at a time */
+    gboolean undrawn;             /* that figures are not drawn has been said */
 } RunLog;
 
 /* Makes the folder (@dir, or a new one under runs/ when NULL); refuses one that holds a run. */

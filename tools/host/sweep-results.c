@@ -329,6 +329,20 @@ write_page (const Results *r, Table *results, Table *budget, GError **error)
     return !runs->len || report_write (runs, dir, &options, NULL, error);
 }
 
+const Combination *
+sweep_best (Sweep *sweep, const char *by, double *mean, double *error_of_mean, GError **error)
+{
+    g_auto (Results) r = {0};
+    const Result *best;
+
+    if (!results_fill (&r, sweep, by, error))
+        return NULL;
+    best = r.results->pdata[0];
+    *mean = best->mean;
+    *error_of_mean = best->error;
+    return best->done ? best->combination : NULL;
+}
+
 gboolean
 sweep_report (Sweep *sweep, const char *by, gboolean quiet, GError **error)
 {

@@ -77,7 +77,7 @@ see_latest (const char *key, double value, const char *text, gpointer data)
 {
     Latest *l = data;
 
-    if (text || strcmp (key, "wall") == 0)
+    if (text || strcmp (key, "wall") == 0 || strcmp (key, "cpu") == 0)
         return;
     if (strcmp (key, "step") == 0)
         l->step = value;

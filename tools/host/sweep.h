@@ -65,6 +65,11 @@ void sweep_axis_free (gpointer axis);
 /* Fills combinations and runs from @inv, the options that sweep.json holds. */
 gboolean sweep_plan (Sweep *sweep, Invocation *inv, GError **error);
 
+/* The same from the folder's arguments. */
+gboolean sweep_plan_arguments (Sweep *sweep, GError **error);
+/* Whether the plugins of all combinations are there and take their options. */
+gboolean sweep_check (const Sweep *sweep, DlhRegistry *registry, GError **error);
+
 /* sweep.json and state.jsonl. */
 GPtrArray *sweep_read_arguments (const char *dir, GError **error);
 gboolean sweep_write_arguments (const Sweep *sweep, GError **error);
@@ -75,5 +80,9 @@ gboolean sweep_record (const Sweep *sweep, const SweepRun *run, GError **error);
 /* Runs what is not done, @jobs at once. Returns: 0, or the signal that ended it; -1 with @error. */
 int sweep_execute (Sweep *sweep, guint jobs, gboolean quiet, GError **error);
 
+/* (nullable): the combination that ranks first by @by (nullable), NULL when no run is done; the
+ * mean of its last values and its standard error. NULL with @error when runs cannot be read. */
+const Combination *sweep_best (Sweep *sweep, const char *by, double *mean, double *error_of_mean,
+                               GError **error);
 /* Tables, files and the page. @by: (nullable): the metric that ranks. */
 gboolean sweep_report (Sweep *sweep, const char *by, gboolean quiet, GError **error);

@@ -25,7 +25,7 @@ want = {}
 for line in open(run / "metrics.jsonl"):
     record = json.loads(line)
     for name, value in record.items():
-        if name not in ("event", "step", "wall") and isinstance(value, (float, int)):
+        if name not in ("event", "step", "wall", "cpu") and isinstance(value, (float, int)):
             want.setdefault(name, {})[record["step"]] = value
 
 print(f"tensorboard {version.VERSION}, {len(list(run.glob('events.out.tfevents.*')))} event files")

@@ -24,28 +24,56 @@ steps_per_epoch (const RunData *run)
     return run->steps / n;
 }
 
+// Runs of earlier versions do not tell.
 static gboolean
-check_axis (GPtrArray *groups, const CurveOptions *options, GError **error)
+tells_cpu (const RunData *run)
 {
-    for (guint i = 0; options->axis == AXIS_EPOCH && i < groups->len; i++) {
-        const Group *g = groups->pdata[i];
+    for (guint i = 0; i < run->series->len; i++) {
+        const GArray *points = ((Series *)run->series->pdata[i])->points;
 
-        for (guint r = 0; r < g->runs->len; r++)
-            if (!(steps_per_epoch (g->runs->pdata[r]) > 0)) {
-                g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                             "--x=epoch: %s does not tell how many steps its epochs have (it was "
-                             "stopped, or its length is given in steps): take --x=step",
-                             ((RunData *)g->runs->pdata[r])->dir);
+        for (guint k = 0; k < points->len; k++)
+            if (!isfinite (g_array_index (points, Point, k).cpu))
                 return FALSE;
-            }
     }
     return TRUE;
 }
 
-static double
-position (const RunData *run, const Point *p, Axis axis)
+static gboolean
+check_run_axis (const RunData *run, Axis axis, GError **error)
+{
+    if (axis == AXIS_EPOCH && !(steps_per_epoch (run) > 0)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "--x=epoch: %s does not tell how many steps its epochs have (it was "
+                     "stopped, or its length is given in steps): take --x=step",
+                     run->dir);
+        return FALSE;
+    }
+    if (axis == AXIS_CPU && !tells_cpu (run)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "--x=cpu: %s has records without processor time: take --x=wall", run->dir);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+check_axis (GPtrArray *groups, const CurveOptions *options, GError **error)
+{
+    for (guint i = 0; i < groups->len; i++) {
+        const Group *g = groups->pdata[i];
+
+        for (guint r = 0; r < g->runs->len; r++)
+            if (!check_run_axis (g->runs->pdata[r], options->axis, error))
+                return FALSE;
+    }
+    return TRUE;
+}
+
+double
+curves_position (const RunData *run, const Point *p, Axis axis)
 {
     return axis == AXIS_WALL    ? p->wall
+           : axis == AXIS_CPU   ? p->cpu
            : axis == AXIS_EPOCH ? p->step / steps_per_epoch (run)
                                 : p->step;
 }
@@ -59,7 +87,7 @@ fill_raw (Curve *curve, const RunData *run, const Series *s, Axis axis)
 
     for (guint i = 0; i < s->points->len; i++) {
         const Point *p = &g_array_index (s->points, Point, i);
-        Dot dot = {position (run, p, axis), p->value, p->value, p->value};
+        Dot dot = {curves_position (run, p, axis), p->value, p->value, p->value};
 
         if (isfinite (p->value))
             last = p->value;
@@ -109,7 +137,7 @@ fill_mean (Curve *curve, const Group *group, const char *name, const CurveOption
             if (at < 0)
                 break;
             p = &g_array_index (s->points, Point, at);
-            x += position (group->runs->pdata[r], p, options->axis) / n;
+            x += curves_position (group->runs->pdata[r], p, options->axis) / n;
             values[m++] = p->value;
             dot.low = fmin (dot.low, p->value);
             dot.high = fmax (dot.high, p->value);
@@ -271,6 +299,7 @@ describe (Figure *f, const CurveOptions *options)
     f->caption = g_string_free (s, FALSE);
     g_strchomp (f->caption);
     f->x_label = g_strdup (options->axis == AXIS_WALL    ? "seconds"
+                           : options->axis == AXIS_CPU   ? "processor seconds"
                            : options->axis == AXIS_EPOCH ? "epoch"
                                                          : "step");
 }
@@ -321,6 +350,18 @@ quantity (const char *name)
     return rank (name) < 3 ? strchr (name, '/') + 1 : name;
 }
 
+static void
+finish_figure (Figure *f, const char *name, guint n, const CurveOptions *options)
+{
+    set_scales (f, name, options);
+    describe (f, options);
+    f->y_label = g_strdup (f->title);
+    f->alt = g_strdup_printf ("Curves of %s by %s, %u %s", f->title, f->x_label, n,
+                              n == 1 ? "configuration" : "configurations");
+    for (guint i = 0; i < f->curves->len; i++)
+        curve_thin (f->curves->pdata[i], f->log_x);
+}
+
 static Figure *
 figure_of (GPtrArray *groups, GPtrArray *names, guint at, const CurveOptions *options)
 {
@@ -333,14 +374,7 @@ figure_of (GPtrArray *groups, GPtrArray *names, guint at, const CurveOptions *op
     for (guint k = at, style = 0; k < names->len && single; k++)
         if (strcmp (quantity (names->pdata[k]), quantity (name)) == 0)
             add_group (f, groups->pdata[0], names->pdata[k], names->pdata[k], style++, options);
-    set_scales (f, name, options);
-    describe (f, options);
-    f->y_label = g_strdup (f->title);
-    f->alt = g_strdup_printf ("Curves of %s by %s, %u %s", f->title, f->x_label,
-                              single ? 1 : groups->len,
-                              groups->len == 1 ? "configuration" : "configurations");
-    for (guint i = 0; i < f->curves->len; i++)
-        curve_thin (f->curves->pdata[i], f->log_x);
+    finish_figure (f, name, groups->len, options);
     return f;
 }
 
@@ -366,4 +400,18 @@ curves_figures (GPtrArray *groups, const CurveOptions *options, GError **error)
         if (groups->len > 1 || !is_covered (names, i))
             g_ptr_array_add (figures, figure_of (groups, names, i, options));
     return figures;
+}
+
+Figure *
+curves_figure (GPtrArray *groups, const char *metric, const CurveOptions *options, GError **error)
+{
+    Figure *f;
+
+    if (!check_axis (groups, options, error))
+        return NULL;
+    f = figure_new (metric, metric);
+    for (guint i = 0; i < groups->len; i++)
+        add_group (f, groups->pdata[i], metric, ((Group *)groups->pdata[i])->label, i, options);
+    finish_figure (f, metric, groups->len, options);
+    return f;
 }

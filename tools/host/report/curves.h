@@ -9,6 +9,7 @@ typedef enum {
     AXIS_STEP = 1,
     AXIS_EPOCH,
     AXIS_WALL,
+    AXIS_CPU, /* seconds of the processor, over all threads */
 } Axis;
 
 typedef enum {
@@ -31,5 +32,10 @@ typedef struct {
 
 /* (element-type Figure) (transfer full) */
 GPtrArray *curves_figures (GPtrArray *groups, const CurveOptions *options, GError **error);
+/* (transfer full): one metric, a curve a group by its label. */
+Figure *curves_figure (GPtrArray *groups, const char *metric, const CurveOptions *options,
+                       GError **error);
+/* How far along the axis the run was at @point; NaN: it does not tell. */
+double curves_position (const RunData *run, const Point *point, Axis axis);
 /* (element-type utf8) (transfer full): names of all metrics: test, validation, training, others. */
 GPtrArray *metric_names (GPtrArray *groups);

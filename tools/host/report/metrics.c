@@ -63,7 +63,7 @@ printable (const char *text)
 typedef struct {
     RunData *run;
     GHashTable *by_name; /* name -> Series */
-    double step, wall;
+    double step, wall, cpu;
     gboolean has_step, is_final;
     GPtrArray *names; /* char*: of this record */
     GArray *values;   /* double */
@@ -92,6 +92,8 @@ see_member (const char *key, double value, const char *text, gpointer data)
         r->has_step = isfinite (value);
     } else if (strcmp (key, "wall") == 0) {
         r->wall = value;
+    } else if (strcmp (key, "cpu") == 0) {
+        r->cpu = value;
     } else if (g_str_has_suffix (key, flag) && text) {
         // "loss": null, "loss/not_finite": "inf"
         double which = strcmp (text, "inf") == 0    ? INFINITY
@@ -113,7 +115,7 @@ keep_record (Reader *r)
 {
     for (guint i = 0; i < r->names->len; i++) {
         Series *s = g_hash_table_lookup (r->by_name, r->names->pdata[i]);
-        Point point = {r->step, r->wall, g_array_index (r->values, double, i)};
+        Point point = {r->step, g_array_index (r->values, double, i), r->wall, r->cpu};
 
         if (!s) {
             s = g_new0 (Series, 1);
@@ -128,6 +130,8 @@ keep_record (Reader *r)
     r->run->steps = MAX (r->run->steps, r->step);
     if (isfinite (r->wall))
         r->run->wall = MAX (r->run->wall, r->wall);
+    if (isfinite (r->cpu))
+        r->run->cpu = MAX (r->run->cpu, r->cpu);
 }
 
 static void
@@ -136,7 +140,7 @@ read_line (Reader *r, const char *line, gsize n)
     g_ptr_array_set_size (r->names, 0);
     g_array_set_size (r->values, 0);
     r->has_step = r->is_final = FALSE;
-    r->wall = NAN;
+    r->wall = r->cpu = NAN;
     r->run->lines++;
     if (record_scan (line, n, see_member, r) && r->has_step)
         keep_record (r);

@@ -5,7 +5,8 @@
 #include <glib.h>
 
 typedef struct {
-    double step, wall, value; /* value: NaN or infinite where the run says so */
+    double step, value; /* value: NaN or infinite where the run says so */
+    double wall, cpu;   /* seconds; NaN: not told */
 } Point;
 
 typedef struct {
@@ -20,7 +21,7 @@ typedef struct {
     GPtrArray *series;  /* Series, in order of appearance */
     guint64 lines, damaged;
     gboolean finished;
-    double steps, wall;
+    double steps, wall, cpu;
     gint64 parameters; /* -1: no checkpoint tells */
     GPtrArray *images; /* char*: paths, in natural order */
 } RunData;

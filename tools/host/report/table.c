@@ -124,6 +124,39 @@ table_to_text (const Table *t)
     return g_string_free (out, FALSE);
 }
 
+/* Markdown: the best cells are bold; the note is left to the caller. */
+
+static void
+append_markdown_cell (GString *out, const char *text, gboolean best)
+{
+    g_string_append (out, best ? "| **" : "| ");
+    for (const char *p = text; *p; p++)
+        g_string_append_printf (out, strchr ("|\\*_`<", *p) ? "\\%c" : "%c", *p);
+    g_string_append (out, best ? "** " : " ");
+}
+
+void
+table_append_markdown (const Table *t, GString *out)
+{
+    for (guint c = 0; c < t->header->len; c++)
+        append_markdown_cell (out, t->header->pdata[c], FALSE);
+    g_string_append (out, "|\n");
+    for (guint c = 0; c < t->header->len; c++) {
+        const Cell *below = t->rows->len ? cell_at (t, 0, c) : NULL;
+
+        g_string_append (out, below && below->flags & CELL_NUMBER ? "|---:" : "|---");
+    }
+    g_string_append (out, "|\n");
+    for (guint r = 0; r < t->rows->len; r++) {
+        for (guint c = 0; c < t->header->len; c++) {
+            const Cell *cell = cell_at (t, r, c);
+
+            append_markdown_cell (out, cell ? cell->text : "", cell && cell->flags & CELL_BEST);
+        }
+        g_string_append (out, "|\n");
+    }
+}
+
 /* HTML. */
 
 void

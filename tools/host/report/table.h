@@ -30,6 +30,7 @@ void table_add_cell (Table *table, char *text, CellFlags flags);
 
 /* Columns of text for a terminal; the best cells have a star. */
 char *table_to_text (const Table *table);
+void table_append_markdown (const Table *table, GString *out);
 void table_append_html (const Table *table, GString *out);
 /* As text of HTML. */
 void append_escaped (GString *out, const char *text);

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""`dlhost reproduce`, as TAP: the runs that a recipe means, tables against numbers computed here, what
+kills and failures do, and recipes that must be refused.
+
+usage: check-reproduce.py DLHOST"""
+import copy
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = os.path.abspath(sys.argv[1])
+RECIPE = {
+    "title": "Tiny", "paper": "arXiv:0000.00000", "data": "nowhere",
+    "experiments": [{
+        "name": "blobs", "title": "Two clouds", "reported": "nothing | at all",
+        "options": {"model": "mlp", "model.hidden": [4], "dataset": "synthetic", "dataset.kind": "blobs",
+                    "dataset.n": 48, "dataset.test": 32, "dataset.noise": 1, "task": "train",
+                    "task.batch": 16, "task.evaluate": 2, "task.log": 1},
+        "tune": {"by": "train/loss", "options": {"task.steps": 6}},
+        "final": {"seed": 7, "seeds": 2, "options": {"task.steps": 12}},
+        "arms": [
+            {"name": "slow", "title": "SGD", "options": {"optimizer": "sgd", "optimizer.momentum": 0},
+             "grid": {"optimizer.lr": [0.001, 0.01, 0.1]}},
+            {"name": "fast", "title": "Adam", "options": {"optimizer": "adam"},
+             "grid": {"optimizer.lr": [0.001, 0.1, 0.03]}},
+            {"name": "plain", "options": {"optimizer": "aggmo"}}],
+        "table": [{"metric": "test/loss"}, {"metric": "train/loss", "at": 6},
+                  {"metric": "test/loss", "until": "slow"},
+                  {"metric": "test/loss", "until": "slow", "x": "cpu", "title": "seconds"},
+                  {"metric": "test/accuracy", "at": "best"}],
+        "figures": [{"name": "loss", "metric": "test/loss", "x": "step", "y_scale": "log"},
+                    {"name": "seconds", "metric": "test/loss", "x": "cpu"}],
+        "scales": {"smoke": {"tune": {"values": 2, "options": {"task.steps": 2}},
+                             "final": {"options": {"task.steps": 4}}}},
+    }],
+}
+results = []
+
+
+def case(name, function):
+    number = len(results) + 1
+    with tempfile.TemporaryDirectory() as folder:
+        here = os.getcwd()
+        os.chdir(folder)
+        try:
+            function()
+            problem = ""
+        except AssertionError as error:
+            problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
+        os.chdir(here)
+    results.append(not problem)
+    print(f"{'not ok' if problem else 'ok'} {number} {name}", flush=True)
+    for line in problem.splitlines():
+        print(f"# {line}")
+
+
+def write(recipe, path="tiny.json"):
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(recipe, file)
+
+
+def changed(change):
+    recipe = copy.deepcopy(RECIPE)
+    change(recipe["experiments"][0])
+    return recipe
+
+
+def reproduce(*arguments, code=0, env=None):
+    # Without gnuplot sweeps write no pages, which would take most of the time.
+    done = subprocess.run([PROGRAM, "reproduce", *arguments], capture_output=True, text=True,
+                          check=False, env=env or {**os.environ, "PATH": "/nonexistent"}, timeout=100)
+    assert done.returncode == code, f"exit {done.returncode}: {done.stderr or done.stdout}"
+    return done.stderr if code else done.stdout
+
+
+def runs(folder):
+    return sorted(n for n in os.listdir(folder) if os.path.exists(f"{folder}/{n}/config.json"))
+
+
+def records(folder, metric):
+    """{step: value} of a run."""
+    with open(f"{folder}/metrics.jsonl", encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    return {line["step"]: line[metric] for line in lines if metric in line}
+
+
+def rows(path="reproduce/tiny-full/results.md"):
+    """{arm: {column: text}} of the first table of the page, and of the second."""
+    with open(path, encoding="utf-8") as file:
+        lines = [line.strip() for line in file if line.startswith("|")]
+    tables, head = [], None
+    for line in lines:
+        cells = [cell.strip().strip("*") for cell in line.strip("|").split(" |")]
+        if line.startswith("|---"):
+            continue
+        if cells[0] == "arm":
+            head = cells
+            tables.append({})
+        else:
+            tables[-1][cells[0]] = dict(zip(head, cells))
+    return tables
+
+
+def shown(values):
+    mean = statistics.mean(values)
+    return mean, statistics.stdev(values) / len(values) ** 0.5
+
+
+def assert_cell(text, values):
+    mean, error = (float(part) for part in text.split(" ± "))
+    want, spread = shown(values)
+    assert abs(mean - want) <= spread / 10 + 1e-3 * abs(want) and abs(error / spread - 1) < 0.06, (text, values)
+
+
+def whole():
+    write(RECIPE)
+    text = reproduce("./tiny.json")
+    for name in ("Two clouds", "results: reproduce/tiny-full/results.md"):
+        assert name in text, text
+    top = "reproduce/tiny-full/blobs"
+    assert len(runs(f"{top}/tune/slow")) == 3 == len(runs(f"{top}/tune/fast"))
+    assert not os.path.exists(f"{top}/tune/plain")
+    table, tuning = rows()
+    # The best of each grid, from the runs themselves.
+    for arm, title in (("slow", "SGD"), ("fast", "Adam")):
+        last = {n: records(f"{top}/tune/{arm}/{n}", "train/loss")[6] for n in runs(f"{top}/tune/{arm}")}
+        best = min(last, key=last.get).split("lr=")[1].split("-seed")[0]
+        assert tuning[title]["chosen"] == f"lr={best}", (tuning, last)
+        assert tuning[title]["at an end of its grid"] == ("lr" if float(best) in (0.001, 0.1) else "")
+        with open(f"{top}/final/{arm}/{runs(f'{top}/final/{arm}')[0]}/config.json", encoding="utf-8") as file:
+            assert json.load(file)["optimizer"]["lr"] == float(best)
+    assert tuning["plain"]["chosen"] == "as given" and tuning["SGD"]["settings tried"] == "3"
+    finals = {arm: [f"{top}/final/{arm}/{n}" for n in runs(f"{top}/final/{arm}")]
+              for arm in ("slow", "fast", "plain")}
+    assert [n[-6:] for n in finals["slow"]] == ["seed=7", "seed=8"]
+    target = statistics.mean(records(n, "test/loss")[12] for n in finals["slow"])
+    for arm, title in (("slow", "SGD"), ("fast", "Adam"), ("plain", "plain")):
+        row = table[title]
+        assert_cell(row["test/loss"], [records(n, "test/loss")[12] for n in finals[arm]])
+        assert_cell(row["train/loss at 6"], [records(n, "train/loss")[6] for n in finals[arm]])
+        first = [min((s for s, v in records(n, "test/loss").items() if v <= target), default=None)
+                 for n in finals[arm]]
+        cell = row["steps to test/loss of slow"]
+        if arm == "slow":
+            first = [12, 12]
+        if None not in first:
+            assert abs(float(cell.split(" ± ")[0]) - statistics.mean(first)) < 0.5, (cell, first)
+        else:
+            assert cell == ("not reached" if first == [None, None] else "1 of 2 runs"), (cell, first)
+        assert row["runs"] == "2 of 2"
+    assert "nothing | at all" in open("reproduce/tiny-full/results.md", encoding="utf-8").read()
+
+
+def figures():
+    write(RECIPE)
+    reproduce("./tiny.json", "--scale=smoke", "--out=out", "--quiet", env=os.environ)
+    for name in ("loss", "seconds"):
+        with open(f"out/blobs/{name}.svg", encoding="utf-8") as file:
+            assert "<svg" in file.read()
+        assert os.path.getsize(f"out/blobs/{name}.png") > 1000
+    page = open("out/results.md", encoding="utf-8").read()
+    assert "![Two clouds](blobs/loss.svg)" in page or "![test/loss](blobs/loss.svg)" in page, page
+    # A scale cuts grids and steps; columns of steps that no run comes to are left out.
+    assert len(runs("out/blobs/tune/slow")) == 2
+    assert "train/loss at 6" not in page and "test/loss" in page
+
+
+def again():
+    write(RECIPE)
+    reproduce("./tiny.json", "--scale=smoke", "--out=out")
+    before = {name: os.stat(f"out/blobs/final/fast/{name}/metrics.jsonl").st_mtime_ns
+              for name in runs("out/blobs/final/fast")}
+    page = open("out/results.md", encoding="utf-8").read()
+    reproduce("./tiny.json", "--scale=smoke", "--out=out")
+    after = {name: os.stat(f"out/blobs/final/fast/{name}/metrics.jsonl").st_mtime_ns
+             for name in runs("out/blobs/final/fast")}
+    assert before == after and page == open("out/results.md", encoding="utf-8").read()
+    write(changed(lambda e: e["options"].update({"model.hidden": [5]})))
+    assert "holds another sweep" in reproduce("./tiny.json", "--scale=smoke", "--out=out", code=2)
+
+
+def stopped():
+    def longer(e):
+        e["tune"]["options"] = {"task.steps": 20000, "task.evaluate": 20000}
+        e["final"]["options"] = {"task.steps": 40}
+    write(changed(longer))
+    process = subprocess.Popen([PROGRAM, "reproduce", "./tiny.json", "--out=out", "--jobs=1"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PATH": "/nonexistent"})
+    first = "out/blobs/tune/slow/000-lr=0.001-seed=0/metrics.jsonl"
+    for _ in range(2000):
+        if os.path.exists(first) and os.path.getsize(first):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    message = process.communicate(timeout=60)[1]
+    assert process.returncode == 143, (process.returncode, message)
+    assert "go on with" in message, message
+    reproduce("./tiny.json", "--out=out", "--tabulate")
+    assert {row["runs"] for row in rows("out/results.md")[0].values()} == {"0 of 2"}
+    reproduce("./tiny.json", "--out=out")
+    assert rows("out/results.md")[0]["Adam"]["runs"] == "2 of 2"
+
+
+def failures():
+    def diverge(e):
+        e["arms"][1] = {"name": "fast", "title": "Adam", "options": {"optimizer": "sgd"},
+                        "grid": {"optimizer.lr": [1e6, 1e5, 9e5]}}
+        e["options"]["dataset.noise"] = 100
+        e["tune"]["options"] = {"task.steps": 60}
+    write(changed(diverge))
+    message = reproduce("./tiny.json", "--out=out", code=1)
+    assert "some runs failed" in message, message
+    table, tuning = rows("out/results.md")
+    assert tuning["Adam"]["chosen"] == "none succeeded", tuning
+    assert table["Adam"]["runs"] == "0 of 2" and table["SGD"]["runs"] == "2 of 2", table
+
+
+def found():
+    os.makedirs("plugins/reproduce")
+    write(RECIPE, "plugins/reproduce/mine.json")
+    text = reproduce("--plugin-path=plugins")
+    assert "mine: Tiny" in text and "  blobs: Two clouds" in text and "kfac: " in text, text
+    reproduce("mine", "--plugin-path=plugins", "--scale=smoke", "--out=out", "--only=blobs")
+    assert "did you mean 'mine'" in reproduce("mien", "--plugin-path=plugins", code=2)
+    assert "which are blobs" in reproduce("mine", "--plugin-path=plugins", "--only=blob", code=2)
+    assert "which are smoke, full" in reproduce("mine", "--plugin-path=plugins", "--scale=big", code=2)
+
+
+def shipped():
+    """Every recipe of this project: its options exist, its budgets are equal."""
+    names = [line.split(":")[0] for line in reproduce().splitlines() if not line.startswith(" ")]
+    assert "kfac" in names, names
+    for name in names:
+        for scale in ("smoke", "full"):
+            assert "runs that tune" in reproduce(name, f"--scale={scale}", "--plan")
+    write(RECIPE)
+    text = reproduce("./tiny.json", "--plan")
+    assert text == "blobs: 3 arms, 6 runs that tune, 6 with what they chose\n", text
+    assert not os.path.exists("reproduce")
+
+
+def refusals():
+    def at(*path, value):
+        def change(e):
+            for key in path[:-1]:
+                e = e[key]
+            e[path[-1]] = value
+        return change
+    for change, words in (
+            (at("name", value="a/b"), "'name' must be made of"),
+            (at("gird", value=1), "experiments[0]: unknown member 'gird'"),
+            (at("arms", 0, "gird", value={}), "experiments[0].arms[0]: unknown member 'gird'; did you mean 'grid'?"),
+            (at("arms", value=[]), "'arms' must be a list that is not empty"),
+            (at("arms", 1, "name", value="slow"), "another than those of the arms before"),
+            (at("arms", 0, "grid", value={"optimizer.lr": [0.1]}), "arm 'slow' is tuned with 1 settings, 'fast' with 3"),
+            (at("arms", 0, "grid", value={"optimizer.lr": 0.1}), "'optimizer.lr' must be a list of values to try"),
+            (at("arms", 0, "grid", value={"lr": [1]}), "'lr' must be a kind of plugin"),
+            (at("arms", 0, "options", "optimizer.learning_rate", value=1), "experiment 'blobs': arm 'slow'"),
+            (at("options", "steps", value=3), "'steps' must be a kind of plugin"),
+            (at("options", "model.hidden", value={}), "'model.hidden' must be a number, text"),
+            (at("options", "dataset.noise", value=-1), "noise"),
+            (at("options", "model", value="mpl"), "did you mean 'mlp'"),
+            (at("table", 0, "metric", value=7), "experiments[0].table[0]: 'metric' must be a text"),
+            (at("table", 0, "at", value="end"), "'at' must be one of last, best"),
+            (at("table", 0, "at", value=0), "'at' must be a whole number from 1"),
+            (at("table", 2, "at", value=3), "'at' must be left out where there is 'until'"),
+            (at("table", 2, "until", value="none"), "'until' is 'none', must be the name of an arm"),
+            (at("table", 2, "x", value="time"), "'x' must be one of step, epoch, wall, cpu"),
+            (at("figures", 0, "y_scale", value="yes"), "'y_scale' must be one of auto, log, linear"),
+            (at("final", "seeds", value=0), "experiments[0].final: 'seeds' must be a whole number from 1 to 1000"),
+            (at("tune", value=[]), "'experiments[0].tune' must be an object"),
+            (at("scales", "smoke", "finals", value={}), "scales.smoke: unknown member 'finals'")):
+        write(changed(change))
+        text = reproduce("./tiny.json", "--plan", code=3 if "mlp" in words else 2)
+        assert words in text and text.count("\n") == 1, (words, text)
+        assert not os.path.exists("reproduce"), words
+    for content, words in (("[]", "must be one object"), ("", "not a JSON recipe"), ("{", "not a JSON recipe"),
+                           ('{"title":"a","title":"b"}', "'title' is there twice"),
+                           ('{"title":"a"}', "'experiments' must be a list")):
+        with open("tiny.json", "w", encoding="utf-8") as file:
+            file.write(content)
+        text = reproduce("./tiny.json", code=2)
+        assert words in text and text.count("\n") == 1, (words, text)
+    assert "none.json" in reproduce("./none.json", code=4)
+
+
+case("/reproduce/whole/as-computed", whole)
+case("/reproduce/figures/drawn", figures)
+case("/reproduce/again/nothing-runs-twice", again)
+case("/reproduce/stopped/goes-on", stopped)
+case("/reproduce/failures/told", failures)
+case("/reproduce/search/beside-plugins", found)
+case("/reproduce/shipped/readable", shipped)
+case("/reproduce/recipes/refused", refusals)
+print(f"1..{len(results)}")
+sys.exit(not all(results))

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Carrying a recipe out. Everything is in DIR/EXPERIMENT/tune/ARM and DIR/EXPERIMENT/final/ARM,
+ * each a sweep of its own, which goes on where it was stopped. */
+#pragma once
+
+#include "../command.h"
+#include "../report/table.h"
+#include "recipe.h"
+
+/* What became of an arm. Means need all runs that ended, failed ones too. */
+typedef struct {
+    const RecipeArm *arm;
+    char *chosen;    /* (nullable): "lr=0.1, momentum=0.9"; NULL: not tuned */
+    char *edges;     /* (nullable): keys whose best value is an end of the axis: "lr" */
+    double tuned;    /* the metric that chose, NaN: not tuned */
+    GPtrArray *runs; /* RunData: final runs that finished */
+    guint wanted, failed; /* final runs; of them those that failed */
+} ArmOutcome;
+
+typedef struct {
+    const RecipeExperiment *experiment;
+    GPtrArray *arms; /* ArmOutcome */
+} Outcome;
+
+void outcome_free (Outcome *outcome);
+
+typedef struct {
+    const char *dir, *plugin_path; /* plugin_path: (nullable) */
+    gint64 jobs, threads;
+    gboolean quiet;
+    gboolean tabulate; /* what is done already: nothing is run */
+    DlhRegistry *registry;
+} ReproduceOptions;
+
+/* FALSE when an option of some run is wrong: before anything runs. */
+gboolean reproduce_check (const RecipeExperiment *experiment, const ReproduceOptions *options,
+                          GError **error);
+/* (transfer full): runs what is not done. @code: (out): 0, 128 + the signal that ended it (NULL is
+ * returned), or EXIT_RUN_FAILED when an arm has runs that failed. NULL with @error on other
+ * trouble. */
+Outcome *reproduce_run (const RecipeExperiment *experiment, const ReproduceOptions *options,
+                        int *code, GError **error);
+
+/* (transfer full): what was reached, and what tuning chose. */
+Table *reproduce_table (const Outcome *outcome);
+Table *reproduce_tuning (const Outcome *outcome);
+/* Writes DIR/EXPERIMENT/NAME.svg and .png; @names: (out) (element-type utf8):
+ * "autoencoder/loss.svg". */
+gboolean reproduce_figures (const Outcome *outcome, const char *dir, GPtrArray *names,
+                            GError **error);
+/* (transfer full): a section of results.md; @figures: of reproduce_figures(). */
+char *reproduce_markdown (const Outcome *outcome, GPtrArray *figures);

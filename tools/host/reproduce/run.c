@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/* Each arm: a sweep that tunes, then one over seeds with what it chose. Sweeps are processes of
+ * this program: they lock their folders, pass signals on to their runs and go on where they were.
+ */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "../execute.h"
+#include "../sweep.h"
+#include "reproduce.h"
+
+static void
+arm_outcome_free (gpointer data)
+{
+    ArmOutcome *a = data;
+
+    g_free (a->chosen);
+    g_free (a->edges);
+    g_ptr_array_unref (a->runs);
+    g_free (a);
+}
+
+void
+outcome_free (Outcome *outcome)
+{
+    g_ptr_array_unref (outcome->arms);
+    g_free (outcome);
+}
+
+/* Arguments. */
+
+static int
+by_text (gconstpointer a, gconstpointer b)
+{
+    return strcmp (a, b);
+}
+
+static void
+merge (GHashTable *into, GHashTable *from)
+{
+    GHashTableIter iter;
+    gpointer key, value;
+
+    g_hash_table_iter_init (&iter, from);
+    while (g_hash_table_iter_next (&iter, &key, &value))
+        g_hash_table_insert (into, key, value);
+}
+
+static char *
+grid_text (const RecipeAxis *axis)
+{
+    GString *s = g_string_new (NULL);
+
+    g_string_append_printf (s, "--grid=%s=[", axis->key);
+    for (guint i = 0; i < axis->values->len; i++)
+        g_string_append_printf (s, "%s%s", i ? "," : "", (char *)axis->values->pdata[i]);
+    return g_string_free (g_string_append_c (s, ']'), FALSE);
+}
+
+// @chosen: (nullable) (element-type SweepSetting): of tuning; NULL: this is the tuning.
+static GPtrArray *
+sweep_arguments (const RecipeExperiment *e, const RecipeArm *arm, const RecipePhase *phase,
+                 GPtrArray *chosen, gint64 threads)
+{
+    GPtrArray *out = g_ptr_array_new_with_free_func (g_free);
+    g_autoptr (GHashTable) all = g_hash_table_new (g_str_hash, g_str_equal);
+    g_autoptr (GList) keys = NULL;
+
+    merge (all, e->options);
+    merge (all, arm->options);
+    merge (all, phase->options);
+    for (guint i = 0; chosen && i < chosen->len; i++) {
+        const SweepSetting *s = chosen->pdata[i];
+
+        g_hash_table_insert (all, s->key, s->value);
+    }
+    keys = g_list_sort (g_hash_table_get_keys (all), by_text);
+    for (GList *l = keys; l; l = l->next)
+        g_ptr_array_add (out, g_strdup_printf ("--%s=%s", (char *)l->data,
+                                               (char *)g_hash_table_lookup (all, l->data)));
+    g_ptr_array_add (out, g_strdup_printf ("--threads=%" G_GINT64_FORMAT, threads));
+    g_ptr_array_add (out, g_strdup_printf ("--seed=%" G_GINT64_FORMAT, phase->seed));
+    g_ptr_array_add (out, g_strdup_printf ("--seeds=%" G_GINT64_FORMAT, phase->seeds));
+    for (guint i = 0; !chosen && i < arm->grid->len; i++)
+        g_ptr_array_add (out, grid_text (arm->grid->pdata[i]));
+    if (!chosen && phase->random)
+        g_ptr_array_add (out, g_strdup_printf ("--random=%" G_GINT64_FORMAT, phase->random));
+    return out;
+}
+
+static gboolean
+check_arguments (GPtrArray *arguments, const RecipeArm *arm, DlhRegistry *registry, GError **error)
+{
+    g_auto (Sweep) sweep = {.arguments = g_ptr_array_ref (arguments)};
+
+    if (sweep_plan_arguments (&sweep, error) && sweep_check (&sweep, registry, error))
+        return TRUE;
+    g_prefix_error (error, "arm '%s': ", arm->name);
+    return FALSE;
+}
+
+gboolean
+reproduce_check (const RecipeExperiment *e, const ReproduceOptions *options, GError **error)
+{
+    for (guint i = 0; i < e->arms->len; i++) {
+        const RecipeArm *arm = e->arms->pdata[i];
+        g_autoptr (GPtrArray) none = g_ptr_array_new ();
+        g_autoptr (GPtrArray) tune = sweep_arguments (e, arm, &e->tune, NULL, options->threads);
+        g_autoptr (GPtrArray) last = sweep_arguments (e, arm, &e->final, none, options->threads);
+
+        if ((!arm->grid->len || check_arguments (tune, arm, options->registry, error)) &&
+            check_arguments (last, arm, options->registry, error))
+            continue;
+        g_prefix_error (error, "experiment '%s': ", e->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* The child. */
+
+static pid_t
+start_child (char *const *argv, GError **error)
+{
+    g_autofree char *program = g_file_read_link ("/proc/self/exe", error);
+    pid_t parent = getpid (), child;
+    sigset_t none;
+
+    if (!program)
+        return -1;
+    fflush (stdout);
+    sigemptyset (&none);
+    child = fork ();
+    if (child == 0) {
+        // A group of its own: a signal of the terminal comes once, from here.
+        setpgid (0, 0);
+        prctl (PR_SET_PDEATHSIG, SIGTERM);
+        sigprocmask (SIG_SETMASK, &none, NULL);
+        if (getppid () == parent)
+            execv (program, argv);
+        _exit (127);
+    }
+    if (child < 0)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "cannot start a sweep: %s",
+                     g_strerror (errno));
+    return child;
+}
+
+// Returns: the child's exit code, 128 + signal when it was killed; -1 with @error.
+static int
+wait_for (char *const *argv, GError **error)
+{
+    sigset_t signals, before;
+    int status = 0, number;
+    pid_t child;
+
+    // Waited for, one after another: no handler runs in between.
+    sigemptyset (&signals);
+    sigaddset (&signals, SIGCHLD);
+    sigaddset (&signals, SIGINT);
+    sigaddset (&signals, SIGTERM);
+    sigaddset (&signals, SIGHUP);
+    sigprocmask (SIG_BLOCK, &signals, &before);
+    child = start_child (argv, error);
+    while (child > 0 && waitpid (child, &status, WNOHANG) == 0) {
+        number = sigwaitinfo (&signals, NULL);
+        if (number > 0 && number != SIGCHLD)
+            kill (child, number);
+    }
+    sigprocmask (SIG_SETMASK, &before, NULL);
+    if (child < 0)
+        return -1;
+    return WIFEXITED (status) ? WEXITSTATUS (status) : 128 + WTERMSIG (status);
+}
+
+static int
+run_sweep (GPtrArray *arguments, const char *dir, const char *by, const ReproduceOptions *options,
+           GError **error)
+{
+    g_autoptr (GPtrArray) argv = g_ptr_array_new_with_free_func (g_free);
+
+    if (options->tabulate)
+        return g_file_test (dir, G_FILE_TEST_IS_DIR) ? EXIT_SUCCESS : EXIT_RUN_FAILED;
+    g_ptr_array_add (argv, g_strdup ("dlhost"));
+    g_ptr_array_add (argv, g_strdup ("sweep"));
+    for (guint i = 0; i < arguments->len; i++)
+        g_ptr_array_add (argv, g_strdup (arguments->pdata[i]));
+    g_ptr_array_add (argv, g_strdup_printf ("--out=%s", dir));
+    g_ptr_array_add (argv, g_strdup_printf ("--jobs=%" G_GINT64_FORMAT, options->jobs));
+    if (by)
+        g_ptr_array_add (argv, g_strdup_printf ("--by=%s", by));
+    if (options->plugin_path)
+        g_ptr_array_add (argv, g_strdup_printf ("--plugin-path=%s", options->plugin_path));
+    if (options->quiet)
+        g_ptr_array_add (argv, g_strdup ("--quiet"));
+    g_ptr_array_add (argv, NULL);
+    return wait_for ((char *const *)argv->pdata, error);
+}
+
+/* What was found. */
+
+static gboolean
+read_sweep (Sweep *sweep, const char *dir, GError **error)
+{
+    sweep->dir = g_strdup (dir);
+    return (sweep->arguments = sweep_read_arguments (dir, error)) != NULL &&
+           sweep_plan_arguments (sweep, error) && sweep_read_state (sweep, FALSE, error);
+}
+
+// Numbers at either end of their axis: a better one may lie beyond.
+static void
+note_edge (ArmOutcome *a, const SweepSetting *s, GString *edges)
+{
+    double low = INFINITY, high = -INFINITY, value;
+    char *end;
+
+    for (guint i = 0; i < a->arm->grid->len; i++) {
+        const RecipeAxis *axis = a->arm->grid->pdata[i];
+
+        for (guint k = 0; k < axis->values->len && strcmp (axis->key, s->key) == 0; k++) {
+            value = g_ascii_strtod (axis->values->pdata[k], &end);
+            if (*end)
+                return;
+            low = fmin (low, value);
+            high = fmax (high, value);
+        }
+    }
+    value = g_ascii_strtod (s->value, NULL);
+    if (low < high && (value == low || value == high))
+        g_string_append_printf (edges, "%s%s", edges->len ? ", " : "",
+                                s->option ? s->option : s->key);
+}
+
+// (transfer full): what tuning chose, SweepSetting; NULL without @error when no run succeeded.
+static GPtrArray *
+read_choice (ArmOutcome *a, Sweep *sweep, const char *by, GError **error)
+{
+    g_autoptr (GString) text = g_string_new (NULL), edges = g_string_new (NULL);
+    GPtrArray *chosen;
+    double spread;
+    const Combination *best = sweep_best (sweep, by, &a->tuned, &spread, error);
+
+    if (!best)
+        return NULL;
+    chosen = g_ptr_array_ref (best->settings);
+    for (guint i = 0; i < chosen->len; i++) {
+        const SweepSetting *s = chosen->pdata[i];
+
+        g_string_append_printf (text, "%s%s=%s", i ? ", " : "", s->option ? s->option : s->key,
+                                s->value);
+        note_edge (a, s, edges);
+    }
+    a->chosen = g_strdup (text->str);
+    a->edges = edges->len ? g_strdup (edges->str) : NULL;
+    return chosen;
+}
+
+static gboolean
+read_finals (ArmOutcome *a, const char *dir, GError **error)
+{
+    g_auto (Sweep) sweep = {0};
+
+    if (!read_sweep (&sweep, dir, error))
+        return FALSE;
+    for (guint i = 0; i < sweep.runs->len; i++) {
+        const SweepRun *run = sweep.runs->pdata[i];
+        g_autofree char *folder = g_build_filename (dir, run->name, NULL);
+        RunData *data = run->state == RUN_DONE ? run_data_read (folder, error) : NULL;
+
+        if (run->state == RUN_DONE && !data)
+            return FALSE;
+        a->failed += run->state == RUN_FAILED;
+        if (data)
+            g_ptr_array_add (a->runs, data);
+    }
+    return TRUE;
+}
+
+/* An arm. */
+
+static void
+announce (const RecipeExperiment *e, const RecipeArm *arm, const ReproduceOptions *options,
+          gboolean tuning)
+{
+    if (options->quiet || options->tabulate)
+        return;
+    if (tuning)
+        printf ("\n%s, %s: tuning, %u settings\n", e->title, arm->title,
+                recipe_arm_budget (e, arm));
+    else
+        printf ("\n%s, %s: %" G_GINT64_FORMAT " seeds\n", e->title, arm->title, e->final.seeds);
+}
+
+// Sweeps end with EXIT_RUN_FAILED when no run succeeded: a result of the arm, and no reason to
+// stop.
+static gboolean
+goes_on (int code)
+{
+    return code == EXIT_SUCCESS || code == EXIT_RUN_FAILED;
+}
+
+static int
+run_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *options, GError **error)
+{
+    g_autofree char *tune = g_build_filename (options->dir, e->name, "tune", a->arm->name, NULL);
+    g_autofree char *last = g_build_filename (options->dir, e->name, "final", a->arm->name, NULL);
+    g_autoptr (GPtrArray) chosen = NULL, arguments = NULL;
+    g_auto (Sweep) sweep = {0};
+    int code;
+
+    if (a->arm->grid->len) {
+        arguments = sweep_arguments (e, a->arm, &e->tune, NULL, options->threads);
+        announce (e, a->arm, options, TRUE);
+        code = run_sweep (arguments, tune, e->tune.by, options, error);
+        if (!goes_on (code) || (code && options->tabulate))
+            return code;
+        if (!read_sweep (&sweep, tune, error))
+            return -1;
+        chosen = read_choice (a, &sweep, e->tune.by, error);
+        if (!chosen)
+            return error && *error ? -1 : EXIT_RUN_FAILED;
+        g_clear_pointer (&arguments, g_ptr_array_unref);
+    } else
+        chosen = g_ptr_array_new ();
+    arguments = sweep_arguments (e, a->arm, &e->final, chosen, options->threads);
+    announce (e, a->arm, options, FALSE);
+    code = run_sweep (arguments, last, NULL, options, error);
+    if (!goes_on (code) || (code && options->tabulate))
+        return code;
+    if (!read_finals (a, last, error))
+        return -1;
+    return a->runs->len == a->wanted ? EXIT_SUCCESS : EXIT_RUN_FAILED;
+}
+
+Outcome *
+reproduce_run (const RecipeExperiment *e, const ReproduceOptions *options, int *code,
+               GError **error)
+{
+    Outcome *o = g_new0 (Outcome, 1);
+
+    o->experiment = e;
+    o->arms = g_ptr_array_new_with_free_func (arm_outcome_free);
+    *code = EXIT_SUCCESS;
+    for (guint i = 0; i < e->arms->len; i++) {
+        ArmOutcome *a = g_new0 (ArmOutcome, 1);
+        GError *cause = NULL;
+        int ended;
+
+        a->arm = e->arms->pdata[i];
+        a->tuned = NAN;
+        a->wanted = (guint)e->final.seeds;
+        a->runs = g_ptr_array_new_with_free_func ((GDestroyNotify)run_data_free);
+        g_ptr_array_add (o->arms, a);
+        ended = run_arm (e, a, options, &cause);
+        if (goes_on (ended)) {
+            *code = MAX (*code, ended);
+            continue;
+        }
+        *code = ended;
+        if (cause)
+            g_propagate_error (error, cause);
+        outcome_free (o);
+        return NULL;
+    }
+    return o;
+}
