@@ -211,6 +211,16 @@ typedef struct {
 /* A deflate stream that is one stored block of length @n: 1, n, ~n */
 #define BLOCK(n) "\1" n
 
+/* An array of two i4, as in array_bytes(), in stored blocks: whole, without a last one, too long.
+ */
+#define TEN_BLANKS "          "
+#define ARRAY                                                                                      \
+    "\x93NUMPY\1\0\x76\0{'descr': '<i4', 'fortran_order': False, 'shape': (2,), }" TEN_BLANKS      \
+        TEN_BLANKS TEN_BLANKS TEN_BLANKS TEN_BLANKS TEN_BLANKS "\n\5\0\0\0\xfa\xff\xff\xff"
+#define PACKED BLOCK ("\x88\0\x77\xff" ARRAY)
+#define UNFINISHED "\0\x88\0\x77\xff" ARRAY
+#define LONGER BLOCK ("\x89\0\x76\xff" ARRAY "x")
+
 /* clang-format off */
 static const Archive archives[] = {
     {"stored", {{"a.npy"}, {"b.npy"}}, {0}, NULL},
@@ -290,6 +300,15 @@ static const Archive archives[] = {
     {"several-disks", {{"a.npy"}}, {.disk = 1}, "is one of several disks of an archive"},
     {"several-disks-zip64", {{"a.npy"}}, {.zip64 = TRUE, .disk = 1}, "or of several disks"},
     {"bytes-before", {{"a.npy"}}, {.before = "#!/bin/sh\n", .offset_change = -10}, "but ends at"},
+    {"zip64-without-record", {{"a.npy"}}, {.count = 0xffff},
+     "its zip64 records are missing or of several disks"},
+    {"zip64-record-beyond", {{NULL}}, {.count = 0xffff}, "its zip64 records are missing: is it cut"},
+    {"packed-bytes-behind", {{"a.npy", .method = 8, .raw = PACKED "x", .n_raw = sizeof PACKED}},
+     {0}, "other bytes follow them"},
+    {"packed-without-end", {{"a.npy", .method = 8, .raw = UNFINISHED, .n_raw = sizeof UNFINISHED - 1}},
+     {0}, "they have no end"},
+    {"packed-goes-on", {{"a.npy", .method = 8, .size = 136, .raw = LONGER, .n_raw = sizeof LONGER - 1}},
+     {0}, "they go on after the size that the directory says"},
     {"bytes-behind", {{"a.npy"}}, {.after = "x"}, "has no directory at its end: is it cut off?"},
 };
 /* clang-format on */
@@ -375,6 +394,28 @@ missing_array (void)
     test_assert_error (&error, DLH_ERROR_DATA, "a.npz: has no array 'z', it has 'x', 'y'");
 }
 
+/* Of many names the first are shown; of none it says so. */
+static void
+missing_of_many (void)
+{
+    static const Member members[] = {{"0.npy"}, {"1.npy"}, {"2.npy"}, {"3.npy"}, {"4.npy"},
+                                     {"5.npy"}, {"6.npy"}, {"7.npy"}, {"8.npy"}, {"9.npy"}};
+    static const char *const messages[] = {"has no array 'z', it has none", "'6', '7' and 2 more"};
+    g_autoptr (TestDir) dir = test_temp_dir ();
+
+    for (guint i = 0; i < 2; i++) {
+        g_autoptr (GString) bytes = make_archive (members, 10 * i, &(End){0});
+        g_autofree char *path = test_write_file (dir, "a.npz", bytes->str, (gssize)bytes->len);
+        g_autoptr (GError) error = NULL;
+        g_autoptr (DlhNpz) npz = dlh_npz_open (path, &error);
+
+        g_assert_no_error (error);
+        g_assert_null (dlh_npz_read (npz, "z", &error));
+        test_assert_error (&error, DLH_ERROR_DATA, messages[i]);
+    }
+    dlh_npz_free (NULL);
+}
+
 static void
 round_trip (gconstpointer deflate)
 {
@@ -442,6 +483,7 @@ main (int argc, char **argv)
     g_test_add_func ("/npz/shared-bytes/refused", shared_bytes);
     g_test_add_func ("/npz/cut-off-anywhere/refused", cut_off);
     g_test_add_func ("/npz/missing-array/names-those-there", missing_array);
+    g_test_add_func ("/npz/missing-array/of-many-or-none", missing_of_many);
     g_test_add_data_func ("/npz/stored/comes-back", NULL, round_trip);
     g_test_add_data_func ("/npz/packed/comes-back", "", round_trip);
     g_test_add_func ("/npz/written-names/checked", written_names);

@@ -399,8 +399,7 @@ not_a_file (void)
 static void
 lenient (void)
 {
-    static const char header[] =
-        "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
+    static const char header[] = "{\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}";
     g_autoptr (TestDir) dir = test_temp_dir ();
     g_autofree char *path = write_raw (dir, sizeof header - 1, header, sizeof header - 1, 6);
     g_autofree char *cut = NULL;
@@ -418,6 +417,53 @@ lenient (void)
     cut = write_raw (dir, sizeof header - 1, header, sizeof header - 1, 1);
     g_assert_null (dlh_safetensors_read_lenient (cut, NULL, &error));
     test_assert_error (&error, DLH_ERROR_DATA, "is the file cut off?");
+}
+
+/* What would not be read again is not written. */
+static void
+written_names (void)
+{
+    static const struct {
+        const char *names[2], *key, *value, *message;
+    } cases[] = {
+        {{"a", "a"}, NULL, NULL, "tensor name 'a' is there twice"},
+        {{"a", "__metadata__"}, NULL, NULL, "tensor name '__metadata__' is reserved"},
+        {{"a", "\xff"}, NULL, NULL, "tensor name '\\377' is not UTF-8"},
+        {{"a", "b"}, "k", "\xff", "metadata 'k' is not UTF-8"},
+        {{"a", "b"}, "\xff", "v", "metadata '\\377' is not UTF-8"},
+    };
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = g_build_filename (dir, "x.safetensors", NULL);
+    g_autoptr (DlhTensor) one = test_tensor (DLH_F32, dlh_shape (1), 1);
+
+    for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+        g_autoptr (GHashTable) metadata = g_hash_table_new (g_str_hash, g_str_equal);
+        g_autoptr (GError) error = NULL;
+
+        if (cases[i].key)
+            g_hash_table_insert (metadata, (gpointer)cases[i].key, (gpointer)cases[i].value);
+        g_assert_false (dlh_safetensors_write (path, cases[i].names, (DlhTensor *[]){one, one}, 2,
+                                               metadata, &error));
+        test_assert_error (&error, DLH_ERROR_DATA, cases[i].message);
+        g_assert_false (g_file_test (path, G_FILE_TEST_EXISTS));
+    }
+}
+
+/* Without tensors and metadata, and what is not there. */
+static void
+not_there (void)
+{
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = g_build_filename (dir, "x.safetensors", NULL);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhSafetensors) file = NULL;
+
+    g_assert_true (dlh_safetensors_write (path, NULL, NULL, 0, NULL, &error));
+    file = dlh_safetensors_read (path, &error);
+    g_assert_no_error (error);
+    g_assert_null (dlh_safetensors_get (file, "a"));
+    g_assert_null (dlh_safetensors_type (file, "a"));
+    dlh_safetensors_free (NULL);
 }
 
 int
@@ -442,5 +488,7 @@ main (int argc, char **argv)
     g_test_add_func ("/safetensors/half/special-values", half_values);
     g_test_add_func ("/safetensors/path/not-a-regular-file", not_a_file);
     g_test_add_func ("/safetensors/stray-bytes/passed-over-on-request", lenient);
+    g_test_add_func ("/safetensors/written-names/are-checked", written_names);
+    g_test_add_func ("/safetensors/no-tensors/nothing-found", not_there);
     return g_test_run ();
 }

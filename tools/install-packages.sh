@@ -14,6 +14,7 @@ dpkg-dev
 fonts-dejavu-core
 g++
 gcc
+gcovr
 git
 gnuplot-nox
 graphviz

@@ -215,7 +215,7 @@ guess_inflated_size (int fd, guint64 size, gsize max)
     guint8 end[4];
     guint64 guess = 4 * MIN (size, G_MAXUINT64 / 4);
 
-    if (size >= 18 && pread (fd, end, 4, (off_t)(size - 4)) == 4) {
+    if (size >= 18 && dlh_file_read_at (fd, size - 4, end, 4, NULL)) {
         guint64 claim =
             end[0] | (guint64)end[1] << 8 | (guint64)end[2] << 16 | (guint64)end[3] << 24;
 
@@ -316,13 +316,19 @@ dlh_file_read (const char *path, gsize max_bytes, GError **error)
     guint64 size = 0;
     g_auto (AutoFd) fd = dlh_file_open (path, &size, error);
     g_auto (Buffer) buffer = {.path = path, .max = MIN (max_bytes, G_MAXSSIZE - CHUNK)};
-    guint8 magic[3];
+    guint8 magic[3] = {0};
     gboolean gzip;
     guint8 *data;
 
     if (fd < 0)
         return NULL;
-    gzip = pread (fd, magic, 3, 0) == 3 && memcmp (magic, "\x1f\x8b\x08", 3) == 0;
+    if (!dlh_file_read_at (fd, 0, magic, MIN (size, sizeof magic), error)) {
+        g_autofree char *name = g_filename_display_name (path);
+
+        g_prefix_error (error, "%s: ", name);
+        return NULL;
+    }
+    gzip = memcmp (magic, "\x1f\x8b\x08", 3) == 0;
     if (!(gzip ? read_gzip : read_plain) (fd, &buffer, size, error) ||
         !check_limit (&buffer, error))
         return NULL;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <dlhost/io.h>
 
-#define MAX_BYTES ((gsize) 4 << 30)
+#define MAX_BYTES ((gsize)4 << 30)
 #define MAX_NUMBER 400 /* characters */
 
 typedef struct {
@@ -57,10 +57,10 @@ parse_simple (const char *p, const char *end, double *out)
 
     p += negative;
     for (; p < end && g_ascii_isdigit (*p); p++, n_digits++)
-        digits = digits * 10 + (guint64) (*p - '0');
+        digits = digits * 10 + (guint64)(*p - '0');
     if (p < end && *p == '.')
         for (p++; p < end && g_ascii_isdigit (*p); p++, n_digits++, exponent--)
-            digits = digits * 10 + (guint64) (*p - '0');
+            digits = digits * 10 + (guint64)(*p - '0');
     if (n_digits == 0 || n_digits > 19)
         return FALSE;
     if (p + 1 < end && (*p == 'e' || *p == 'E')) {
@@ -76,7 +76,7 @@ parse_simple (const char *p, const char *end, double *out)
     }
     if (p != end || digits > (G_GUINT64_CONSTANT (1) << 53) || exponent < -22 || exponent > 22)
         return FALSE;
-    *out = exponent < 0 ? (double) digits / powers[-exponent] : (double) digits * powers[exponent];
+    *out = exponent < 0 ? (double)digits / powers[-exponent] : (double)digits * powers[exponent];
     *out = negative ? -*out : *out;
     return TRUE;
 }
@@ -102,7 +102,7 @@ parse_number (const char *p, gsize n, double *out)
 static gboolean
 add_number (Table *t, const char *first, guint64 column, GError **error)
 {
-    gsize n = (gsize) (t->p - first);
+    gsize n = (gsize)(t->p - first);
     double value;
 
     if (!parse_number (first, n, &value)) {
@@ -163,7 +163,7 @@ read_rows (Table *t, guint header_rows, GError **error)
         guint64 columns;
 
         if (t->line <= header_rows) {
-            const char *newline = memchr (t->p, '\n', (gsize) (t->end - t->p));
+            const char *newline = memchr (t->p, '\n', (gsize)(t->end - t->p));
 
             t->p = newline ? newline : t->end;
             continue;
@@ -201,9 +201,12 @@ dlh_table_read (const char *path, guint header_rows, GError **error)
         t.p += 3;
     ok = read_rows (&t, header_rows, error);
     values = t.values;
-    if (ok)
-        tensor = dlh_tensor_new (DLH_F64, dlh_shape (t.rows, (gint64) t.columns), error);
-    if (tensor)
+    if (!ok)
+        return NULL;
+    tensor = dlh_tensor_new (DLH_F64, dlh_shape (t.rows, (gint64)t.columns), error);
+    if (!tensor)
+        g_prefix_error (error, "%s: ", path);
+    else
         memcpy (dlh_tensor_get_data (tensor), values, dlh_tensor_bytes (tensor));
     return tensor;
 }

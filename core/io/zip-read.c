@@ -14,6 +14,13 @@ set_damage (GError **error, const char *what)
     return FALSE;
 }
 
+static gboolean
+set_no_memory (GError **error)
+{
+    g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate to inflate it");
+    return FALSE;
+}
+
 // Gives the inflater more packed bytes where it has none. At the end there are none to give.
 static gboolean
 refill (DlhZipReader *r, z_stream *z, GError **error)
@@ -46,10 +53,8 @@ read_deflated (DlhZipReader *r, guint8 *out, gsize n, GError **error)
         z->avail_out = (uInt)want;
         status = inflate (z, Z_NO_FLUSH);
         done += want - z->avail_out;
-        if (status == Z_MEM_ERROR) {
-            g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate to inflate it");
-            return FALSE;
-        }
+        if (status == Z_MEM_ERROR)
+            return set_no_memory (error);
         if (status == Z_STREAM_END && done < n)
             return set_damage (error, "they end before the size that the directory says");
         if (status == Z_BUF_ERROR)
@@ -88,8 +93,7 @@ dlh_zip_reader_open (DlhZipReader *r, int fd, const DlhZipMember *member, GError
     z = g_new0 (z_stream, 1);
     if (inflateInit2 (z, -15) != Z_OK) {
         g_free (z);
-        g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate to inflate it");
-        return FALSE;
+        return set_no_memory (error);
     }
     r->inflater = z;
     r->chunk = g_malloc (CHUNK);
@@ -113,6 +117,8 @@ dlh_zip_reader_check (DlhZipReader *r, GError **error)
         status = inflate (z, Z_NO_FLUSH);
         if (z->avail_out == 0)
             return set_damage (error, "they go on after the size that the directory says");
+        if (status == Z_MEM_ERROR)
+            return set_no_memory (error);
         if (status != Z_STREAM_END)
             return set_damage (error, "they have no end");
         if (z->avail_in > 0 || r->at < r->member->packed)

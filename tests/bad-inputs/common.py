@@ -32,6 +32,7 @@ class Row:
     nobody: bool = False       # run without root's rights
     check: Optional[Callable] = None  # called with the directory and the output; a problem or None
     times: int = 10            # seconds it may take
+    slow: bool = False         # left out with --codes
 
 
 class Place:
@@ -52,6 +53,15 @@ def write(name, content):
         with open(path, "wb") as file:
             file.write(content() if callable(content) else
                        content.encode() if isinstance(content, str) else content)
+    return make
+
+
+def hollow(name, head, size):
+    """A make() that writes a file of this size that holds only its head, and zeros on no disk."""
+    def make(directory):
+        with open(os.path.join(directory, name), "wb") as file:
+            file.write(head)
+            file.truncate(size)
     return make
 
 

@@ -86,7 +86,7 @@ number (double x)
 /* Text. */
 
 static void
-append_tensor_row (Table *table, DlhSafetensors *file, const char *name)
+append_tensor_row (TextTable *table, DlhSafetensors *file, const char *name)
 {
     DlhTensor *t = dlh_safetensors_get (file, name);
     Statistics s = statistics_of (t);
@@ -127,7 +127,7 @@ static char *
 checkpoint_text (DlhSafetensors *file, const char *path, gboolean whole)
 {
     g_autoptr (GPtrArray) names = sorted_names (file);
-    g_auto (Table) table = {0};
+    g_auto (TextTable) table = {0};
     GString *out = g_string_new (NULL);
     double elements = 0, bytes = 0;
     guint64 bad = dlh_safetensors_count_nonfinite (file);
@@ -209,7 +209,7 @@ checkpoint_json (DlhSafetensors *file, const char *path)
 static char *
 comparison_text (const GArray *changes)
 {
-    g_auto (Table) table = {0};
+    g_auto (TextTable) table = {0};
     GString *out = g_string_new (NULL);
     guint n = 0;
 

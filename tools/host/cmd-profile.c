@@ -223,7 +223,7 @@ static void
 append_costs (GString *out, const Section *s, guint rows, guint width)
 {
     g_autoptr (GArray) sorted = g_array_copy (s->costs);
-    g_auto (Table) table = {0};
+    g_auto (TextTable) table = {0};
     guint n = rows ? MIN (rows, sorted->len) : sorted->len;
 
     g_array_sort (sorted, slower_first);
@@ -287,7 +287,7 @@ static void
 append_scopes (GString *out, const Section *s)
 {
     g_autoptr (GArray) totals = scope_totals (s);
-    g_auto (Table) table = {0};
+    g_auto (TextTable) table = {0};
 
     table_init (&table, "rrl");
     table_row (&table, "share", "time", "scope");

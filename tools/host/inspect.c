@@ -55,7 +55,7 @@ paper_url (const char *paper)
 /* Parameters: one line each where the table fits, else the details below the meaning. */
 
 static void
-fill_wide (Table *table, const DlhPluginInfo *info)
+fill_wide (TextTable *table, const DlhPluginInfo *info)
 {
     table_row (table, "name", "type", "default", "range", "unit", "meaning");
     for (guint i = 0; i < info->manifest->n_options; i++) {
@@ -126,7 +126,7 @@ append_narrow (GString *out, const DlhPluginInfo *info, guint width)
 static void
 append_parameters (GString *out, const DlhPluginInfo *info, guint width)
 {
-    g_auto (Table) table = {0};
+    g_auto (TextTable) table = {0};
 
     table_init (&table, "llllll");
     fill_wide (&table, info);

@@ -109,7 +109,7 @@ text_seconds (double s)
 /* Tables. */
 
 void
-table_init (Table *table, const char *columns)
+table_init (TextTable *table, const char *columns)
 {
     table->n_columns = (guint)strlen (columns);
     table->right = 0;
@@ -119,13 +119,13 @@ table_init (Table *table, const char *columns)
 }
 
 void
-table_clear (Table *table)
+table_clear (TextTable *table)
 {
     g_clear_pointer (&table->rows, g_ptr_array_unref);
 }
 
 void
-table_row (Table *table, ...)
+table_row (TextTable *table, ...)
 {
     char **row = g_new0 (char *, table->n_columns + 1);
     va_list args;
@@ -139,7 +139,7 @@ table_row (Table *table, ...)
 
 // 0 for a column that is left out.
 static guint
-column_width (const Table *table, guint c)
+column_width (const TextTable *table, guint c)
 {
     guint width = 0, filled = 0;
 
@@ -153,7 +153,7 @@ column_width (const Table *table, guint c)
 }
 
 guint
-table_width (const Table *table, guint indent)
+table_width (const TextTable *table, guint indent)
 {
     guint width = indent;
 
@@ -166,7 +166,7 @@ table_width (const Table *table, guint indent)
 }
 
 void
-table_append (const Table *table, GString *out, guint indent, guint width)
+table_append (const TextTable *table, GString *out, guint indent, guint width)
 {
     g_autofree guint *widths = g_new0 (guint, table->n_columns + 1);
     guint last = table->n_columns - 1, start = indent;

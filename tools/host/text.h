@@ -31,15 +31,15 @@ typedef struct {
     guint n_columns;
     guint right;     /* bit c: column c is aligned to the right */
     GPtrArray *rows; /* char**, n_columns each */
-} Table;
+} TextTable;
 
 /* @right: a letter a column: 'l' or 'r'. */
-void table_init (Table *table, const char *columns);
-void table_clear (Table *table);
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Table, table_clear)
+void table_init (TextTable *table, const char *columns);
+void table_clear (TextTable *table);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (TextTable, table_clear)
 /* As many strings as columns; copied. */
-void table_row (Table *table, ...);
+void table_row (TextTable *table, ...);
 /* Characters of the widest line, with @indent. */
-guint table_width (const Table *table, guint indent);
+guint table_width (const TextTable *table, guint indent);
 /* Appends the rows; the last column is wrapped at @width when it has room for it. */
-void table_append (const Table *table, GString *out, guint indent, guint width);
+void table_append (const TextTable *table, GString *out, guint indent, guint width);
