@@ -27,7 +27,7 @@ def case(name, function):
     try:
         function()
         problem = ""
-    except (AssertionError, KeyError, OSError, ValueError) as error:
+    except (AssertionError, KeyError, OSError, StopIteration, TypeError, ValueError) as error:
         problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
     results.append(not problem)
     print(f"{'not ok' if problem else 'ok'} {len(results)} {name}")

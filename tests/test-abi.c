@@ -280,6 +280,8 @@ host_shorter (void)
     g_assert_true (dlh_run_execute (run, &error));
     g_assert_no_error (error);
     g_assert_cmpint (n_spoken, ==, 2);
+    g_assert_null (dlh_run_load (run, DLH_OPTIMIZER, "sgd", NULL, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, "loads optimizer 'sgd' beside the run's own");
 }
 
 // Poison as a decoupled weight decay would take the parameter out of this world.
