@@ -13,10 +13,25 @@
 
 #define NULL_EIGENVALUE 1e-12 /* of the largest: what counts as 0 without damping */
 
-double
+DlhNode *
+kfac_damping (const Kfac *k, DlhDType dtype)
+{
+    return dlh_cast (k->damping, dtype);
+}
+
+DlhNode *
 kfac_factor_damping (const Kfac *k, const Block *b)
 {
-    return sqrt (k->opt->damping / b->rows_per_case);
+    return dlh_cast (dlh_sqrt (dlh_scale (k->damping, 1 / b->rows_per_case)), k->dtype);
+}
+
+void
+kfac_assign_inverse (Kfac *k, DlhNode *state, DlhNode *value)
+{
+    value = dlh_cast (value, dlh_node_dtype (state));
+    dlh_update_phase_assign (k->update, "inverses", state, value);
+    g_ptr_array_add (k->held, state);
+    g_ptr_array_add (k->fresh, value);
 }
 
 static DlhNode *
@@ -60,22 +75,20 @@ hold_inverse (Kfac *k, Block *b, const char *name, DlhNode *m, DlhNode *c)
     DlhNode *raises, *inverse = kfac_damped_inverse (m, c, &raises);
 
     count_raises (k, raises);
-    dlh_update_phase_assign (k->update, "inverses", held, dlh_cast (inverse, k->model_dtype));
+    kfac_assign_inverse (k, held, inverse);
     return held;
 }
 
 /* Cholesky. */
 
 static void
-table_prepare (Kfac *k, Block *b, DlhNode *pi, double c)
+table_prepare (Kfac *k, Block *b, DlhNode *pi, DlhNode *c)
 {
     DlhNode *held = kfac_block_state (k, b, "inverse_A", k->model_dtype, dlh_shape (b->n_in, 1),
                                       DLH_INIT_ZEROS);
-    DlhNode *damping = dlh_reshape (dlh_scale (pi, c), dlh_shape (1));
+    DlhNode *damping = dlh_reshape (dlh_mul (pi, c), dlh_shape (1));
 
-    dlh_update_phase_assign (
-        k->update, "inverses", held,
-        dlh_cast (dlh_expand (dlh_reciprocal (dlh_add (b->a, damping)), 1), k->model_dtype));
+    kfac_assign_inverse (k, held, dlh_expand (dlh_reciprocal (dlh_add (b->a, damping)), 1));
     b->held[0] = held;
 }
 
@@ -83,13 +96,13 @@ static void
 cholesky_prepare (Kfac *k, Block *b)
 {
     DlhNode *pi = kfac_trace_ratio (b->a, b->g);
-    const double c = kfac_factor_damping (k, b);
+    DlhNode *c = kfac_factor_damping (k, b);
 
     if (b->kind == BLOCK_TABLE)
         table_prepare (k, b, pi, c);
     else
-        b->held[0] = hold_inverse (k, b, "inverse_A", b->a, dlh_scale (pi, c));
-    b->held[1] = hold_inverse (k, b, "inverse_G", b->g, dlh_scale (dlh_reciprocal (pi), c));
+        b->held[0] = hold_inverse (k, b, "inverse_A", b->a, dlh_mul (pi, c));
+    b->held[1] = hold_inverse (k, b, "inverse_G", b->g, dlh_mul (dlh_reciprocal (pi), c));
 }
 
 static DlhNode *
@@ -128,7 +141,7 @@ hold_basis (Kfac *k, Block *b, const char *name, DlhNode *m, DlhNode **values)
 
     dlh_eigh (m, values, &vectors);
     *values = clean (*values);
-    dlh_update_phase_assign (k->update, "inverses", held, dlh_cast (vectors, k->model_dtype));
+    kfac_assign_inverse (k, held, vectors);
     return held;
 }
 
@@ -149,8 +162,8 @@ damped_reciprocal (const Kfac *k, DlhNode *s)
 {
     DlhNode *used, *one;
 
-    if (k->opt->damping > 0)
-        return dlh_reciprocal (dlh_offset (s, k->opt->damping));
+    if (k->damped)
+        return dlh_reciprocal (dlh_add (s, kfac_damping (k, dlh_node_dtype (s))));
     used = dlh_greater (s, dlh_full_like (s, 0));
     one = dlh_full_like (s, 1);
     return dlh_where (used, dlh_div (one, dlh_where (used, s, one)), dlh_full_like (s, 0));
@@ -181,8 +194,7 @@ eigen_prepare (Kfac *k, Block *b)
     DlhNode *held =
         kfac_block_state (k, b, "inverse", k->model_dtype, weight_shape (b), DLH_INIT_ZEROS);
 
-    dlh_update_phase_assign (k->update, "inverses", held,
-                             dlh_cast (damped_reciprocal (k, s), k->model_dtype));
+    kfac_assign_inverse (k, held, damped_reciprocal (k, s));
     b->held[2] = held;
 }
 
@@ -255,8 +267,7 @@ ekfac_prepare (Kfac *k, Block *b)
     b->scales = kfac_block_state (k, b, "S", k->model_dtype, weight_shape (b), DLH_INIT_ZEROS);
     kfac_moving_average (k, b->scales, measured_scales (k, b));
     // In a new basis the old measurements mean nothing.
-    dlh_update_phase_assign (k->update, "inverses", b->scales,
-                             dlh_cast (refreshed, k->model_dtype));
+    kfac_assign_inverse (k, b->scales, refreshed);
 }
 
 static DlhNode *

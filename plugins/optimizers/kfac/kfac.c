@@ -49,10 +49,8 @@ prepare (Kfac *k, Block *b)
     else if (b->kind == BLOCK_DENSE) {
         b->held[0] = kfac_block_state (k, b, "inverse", k->model_dtype, dlh_node_shape (b->fisher),
                                        DLH_INIT_ZEROS);
-        c = dlh_full (dlh_node_graph (b->fisher), k->dtype, dlh_shape (1, 1, 1), k->opt->damping);
-        dlh_update_phase_assign (
-            k->update, "inverses", b->held[0],
-            dlh_cast (kfac_damped_inverse (b->fisher, c, &raises), k->model_dtype));
+        c = dlh_reshape (kfac_damping (k, k->dtype), dlh_shape (1, 1, 1));
+        kfac_assign_inverse (k, b->held[0], kfac_damped_inverse (b->fisher, c, &raises));
         raises = dlh_cast (dlh_sum_all (raises), DLH_F64);
         k->raised = k->raised ? dlh_add (k->raised, raises) : raises;
     }
@@ -76,7 +74,7 @@ precondition (Kfac *k, Block *b)
         return;
     default:
         b->v = decayed_gradient (k, b->weight);
-        b->u = dlh_div (b->v, dlh_offset (b->fisher, k->opt->damping));
+        b->u = dlh_div (b->v, dlh_add (b->fisher, kfac_damping (k, k->model_dtype)));
     }
 }
 
@@ -195,7 +193,9 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
     const KfacOptions *opt = options;
     g_autoptr (GArray) blocks = g_array_new (FALSE, TRUE, sizeof (Block));
-    Kfac k = {.update = u, .opt = opt, .blocks = blocks};
+    g_autoptr (GPtrArray) held = g_ptr_array_new ();
+    g_autoptr (GPtrArray) fresh = g_ptr_array_new ();
+    Kfac k = {.update = u, .opt = opt, .blocks = blocks, .held = held, .fresh = fresh};
 
     if (!check_options (opt, error))
         return FALSE;
@@ -204,6 +204,8 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     k.model_dtype = dlh_store_get_dtype (dlh_update_store (u));
     k.dtype = opt->double_factors ? DLH_F64 : k.model_dtype;
     k.keep = average_weight (&k);
+    k.damping = dlh_scalar (dlh_update_graph (u), DLH_F64, opt->damping);
+    k.damped = opt->damping > 0;
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
     dlh_update_phase_delay (u, "inverses", opt->inverse_delay);

@@ -70,8 +70,12 @@ typedef struct {
     DlhDType dtype; /* of factors and inverses */
     DlhDType model_dtype;
     double n_cases;
-    DlhNode *keep;   /* weight of the old statistics in the moving averages */
-    DlhNode *raised; /* (nullable): how many factors needed more damping than asked for */
+    DlhNode *keep;    /* weight of the old statistics in the moving averages */
+    DlhNode *damping; /* f64: what the inverses add to the curvature */
+    gboolean damped;  /* whether that is above 0 */
+    GPtrArray *held;  /* DlhNode*: states of inverses, */
+    GPtrArray *fresh; /* and what the phase "inverses" assigns to each */
+    DlhNode *raised;  /* (nullable): how many factors needed more damping than asked for */
 } Kfac;
 
 /* How a Kronecker block is inverted: prepare() declares states, adds what they are assigned in the
@@ -109,8 +113,12 @@ DlhNode *kfac_moving_average (Kfac *k, DlhNode *state, DlhNode *value);
 /* inverse.c */
 /* pi, a scalar for each group (groups, 1, 1); 1 where a trace is not positive. */
 DlhNode *kfac_trace_ratio (DlhNode *a, DlhNode *g);
+/* The damping as a scalar of @dtype. */
+DlhNode *kfac_damping (const Kfac *k, DlhDType dtype);
 /* sqrt (damping / r), the share of each factor before pi. */
-double kfac_factor_damping (const Kfac *k, const Block *b);
+DlhNode *kfac_factor_damping (const Kfac *k, const Block *b);
+/* What inverse.c and its like give in the phase "inverses": the only way to assign there. */
+void kfac_assign_inverse (Kfac *k, DlhNode *state, DlhNode *value);
 
 /* recurrent.c */
 void kfac_add_lagged_statistics (Kfac *k, Block *b);

@@ -91,7 +91,7 @@ hold (Kfac *k, Block *b, const char *name, DlhNode *value)
     DlhNode *held =
         kfac_block_state (k, b, name, k->model_dtype, dlh_node_shape (value), DLH_INIT_ZEROS);
 
-    dlh_update_phase_assign (k->update, "inverses", held, dlh_cast (value, k->model_dtype));
+    kfac_assign_inverse (k, held, value);
     return held;
 }
 
@@ -106,10 +106,10 @@ static void
 damp_both (Kfac *k, Block *b, DlhNode **a0, DlhNode **g0)
 {
     DlhNode *pi = kfac_trace_ratio (b->a, b->g);
-    const double c = kfac_factor_damping (k, b);
+    DlhNode *c = kfac_factor_damping (k, b);
 
-    *a0 = damped (b->a, dlh_scale (pi, c));
-    *g0 = damped (b->g, dlh_scale (dlh_reciprocal (pi), c));
+    *a0 = damped (b->a, dlh_mul (pi, c));
+    *g0 = damped (b->g, dlh_mul (dlh_reciprocal (pi), c));
 }
 
 /* Option 1: held[0] = L_A, held[1] = L_G, held[2] = c (psi_G psi_A'). */
