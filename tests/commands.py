@@ -260,7 +260,7 @@ def _():
     assert completed("dlhost inspect ") == sorted(f"{n} " for n in found)
     kfac = [p["name"] for p in json.loads(run("inspect kfac --json")[0])["parameters"]]
     assert completed("dlhost --optimizer=kfac,") == sorted(f"kfac,{name}=" for name in kfac)
-    assert completed("dlhost --optimizer=kfac.so --optimizer.dam") == ["--optimizer.damping="]
+    assert completed("dlhost --optimizer=kfac.so --optimizer.mom") == ["--optimizer.momentum="]
     assert completed("dlhost --optimizer=aggmo,lr=0.1,betas=") == ["[0,0.9,0.99]"]
     assert completed("dlhost --optimizer=aggmo,betas=[0,0.5],l") == ["[0,0.5],lr="]
     assert completed("dlhost --optimizer=aggmo,betas=[0,0.9,") == ["[0,0.9,0.99]"]

@@ -463,6 +463,21 @@ damped_fails (void)
                        1e-4);
 }
 
+// With step size and momentum from the quadratic model; the undamped run is violent, so few steps.
+static void
+quadratic_passes (void)
+{
+    const char *const settings[] = {
+        "step",    "quadratic", "statistics",     "1", "inverses",     "1", "inverse", "eigen",
+        "damping", "0",         "damping_period", "0", "gamma_period", "0", NULL};
+    double d;
+
+    draw_maps (FALSE);
+    d = run_pair ("kfac", settings, 5);
+    if (!(d <= 1e-9))
+        test_fail ("deviation %g, at most 1e-9", d);
+}
+
 // While its basis is older than its eigenvalues: right after a refresh it is K-FAC.
 static void
 ekfac_fails (void)
@@ -517,6 +532,7 @@ main (int argc, char **argv)
     test_init (&argc, &argv);
     g_test_add_func ("/kfac-invariance/undamped/passes", undamped_passes);
     g_test_add_func ("/kfac-invariance/stale/passes", stale_passes);
+    g_test_add_func ("/kfac-invariance/quadratic/passes", quadratic_passes);
     g_test_add_func ("/kfac-invariance/damped/fails", damped_fails);
     g_test_add_func ("/kfac-invariance/ekfac/fails", ekfac_fails);
     g_test_add_func ("/kfac-invariance/descent/fails", descent_fails);

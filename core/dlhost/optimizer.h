@@ -38,6 +38,8 @@ DLH_EXPORT DlhNode *dlh_update_value (DlhUpdate *u, guint i);
 /** dlh_update_gradient: of the loss by parameter @i, with the run's weight decay (coupled) and
  * gradient clipping applied. */
 DLH_EXPORT DlhNode *dlh_update_gradient (DlhUpdate *u, guint i);
+/** dlh_update_weight_decay: the coefficient of the coupled weight decay in dlh_update_gradient(). */
+DLH_EXPORT double dlh_update_weight_decay (DlhUpdate *u);
 /** dlh_update_step: f64 scalar: steps done before this one; 0 at the first. */
 DLH_EXPORT DlhNode *dlh_update_step (DlhUpdate *u);
 /** dlh_update_rate: @base times the run's schedule at this step, a scalar of the store's dtype. */

@@ -134,6 +134,12 @@ dlh_update_gradient (DlhUpdate *u, guint i)
     return u->gradients[i];
 }
 
+double
+dlh_update_weight_decay (DlhUpdate *u)
+{
+    return u->training->weight_decay;
+}
+
 DlhNode *
 dlh_update_step (DlhUpdate *u)
 {

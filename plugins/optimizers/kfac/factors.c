@@ -104,14 +104,14 @@ kfac_n_columns (const Block *b)
     return g_array_index (b->uses, Use, 0).g->len;
 }
 
-// Samples are averaged; columns of a root are summed.
+// Samples are averaged; columns of a root are summed; all is scaled as the loss is.
 double
 kfac_column_weight (const Kfac *k, const Block *b)
 {
     const gboolean columns =
         strcmp (k->opt->fisher, "exact") == 0 || strcmp (k->opt->fisher, "euclidean") == 0;
 
-    return columns && b->kind != BLOCK_DIAGONAL ? 1 : 1.0 / kfac_n_columns (b);
+    return k->loss_scale * (columns && b->kind != BLOCK_DIAGONAL ? 1 : 1.0 / kfac_n_columns (b));
 }
 
 DlhNode *
@@ -259,7 +259,7 @@ diagonal_statistics (Kfac *k, Block *b)
     }
     b->fisher =
         kfac_moving_average (k, kfac_block_state (k, b, "F", k->model_dtype, shape, DLH_INIT_ZEROS),
-                             dlh_scale (sum, 1 / (k->n_cases * use->g->len)));
+                             dlh_scale (sum, k->loss_scale / (k->n_cases * use->g->len)));
 }
 
 void

@@ -1,40 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The optimizer: statistics and inverses in their phases, and the step
- *
- *   U = F^-1 V,  nu = min (1, sqrt (kl_clip / (lr^2 sum <U, V>))),
- *   v <- momentum v + nu U,  theta <- theta - lr v
- */
-#include <math.h>
-#include <string.h>
+/* The optimizer: its options, and statistics and inverses in their phases. */
 #include "damped.h"
 #include "kfac.h"
-
-static DlhNode *
-decayed_gradient (Kfac *k, int i)
-{
-    DlhNode *g = dlh_update_gradient (k->update, (guint)i);
-
-    if (k->opt->weight_decay > 0)
-        g = dlh_add (g, dlh_scale (dlh_update_value (k->update, (guint)i), k->opt->weight_decay));
-    return g;
-}
-
-// V of a product: (groups, n_out, n_in + bias).
-static DlhNode *
-product_gradient (Kfac *k, const Block *b)
-{
-    static const guint swap[] = {0, 2, 1};
-    DlhNode *v = decayed_gradient (k, b->weight), *bias;
-
-    if (b->swapped)
-        v = dlh_transpose (dlh_reshape (v, dlh_shape (b->groups, b->n_in, b->n_out)), swap, 3);
-    else
-        v = dlh_reshape (v, dlh_shape (b->groups, b->n_out, b->n_in));
-    if (b->bias < 0)
-        return v;
-    bias = dlh_reshape (decayed_gradient (k, b->bias), dlh_shape (b->groups, b->n_out, 1));
-    return dlh_concat ((DlhNode *[]){v, bias}, 2, 2);
-}
 
 static void
 prepare (Kfac *k, Block *b)
@@ -54,94 +21,6 @@ prepare (Kfac *k, Block *b)
         raises = dlh_cast (dlh_sum_all (raises), DLH_F64);
         k->raised = k->raised ? dlh_add (k->raised, raises) : raises;
     }
-}
-
-static void
-precondition (Kfac *k, Block *b)
-{
-    switch (b->kind) {
-    case BLOCK_PRODUCT:
-        b->v = product_gradient (k, b);
-        b->u = b->inverse->apply (k, b);
-        return;
-    case BLOCK_TABLE:
-        b->v = dlh_expand (decayed_gradient (k, b->weight), 0);
-        b->u = kfac_cholesky.apply (k, b);
-        return;
-    case BLOCK_DENSE:
-        b->v = dlh_reshape (decayed_gradient (k, b->weight), dlh_shape (1, b->n_out, 1));
-        b->u = dlh_matmul (b->held[0], b->v);
-        return;
-    default:
-        b->v = decayed_gradient (k, b->weight);
-        b->u = dlh_div (b->v, dlh_add (b->fisher, kfac_damping (k, k->model_dtype)));
-    }
-}
-
-// nu: how far the step may go before the model's predictions change by kl_clip nats.
-static DlhNode *
-trust_region (Kfac *k, DlhNode *lr)
-{
-    DlhNode *sum = NULL, *kl, *limit;
-
-    for (guint i = 0; i < k->blocks->len; i++) {
-        Block *b = &g_array_index (k->blocks, Block, i);
-        DlhNode *term = dlh_dot (b->u, b->v);
-
-        sum = sum ? dlh_add (sum, term) : term;
-    }
-    // Rounding can leave a negative sum; it stands for 0.
-    kl = dlh_mul (dlh_square (lr), dlh_max (sum, dlh_full_like (sum, 0)));
-    dlh_update_log (k->update, "kfac_kl", kl);
-    if (k->opt->kl_clip == 0)
-        return dlh_full_like (lr, 1);
-    limit = dlh_full_like (kl, k->opt->kl_clip);
-    return dlh_sqrt (dlh_div (limit, dlh_max (kl, limit)));
-}
-
-static void
-move (Kfac *k, int i, DlhNode *u, DlhNode *scale, DlhNode *lr)
-{
-    DlhNode *step =
-        dlh_mul (dlh_reshape (u, dlh_node_shape (dlh_update_value (k->update, (guint)i))), scale);
-
-    if (k->opt->momentum > 0) {
-        DlhNode *state = dlh_update_state (k->update, (guint)i, "velocity");
-
-        step = dlh_add (dlh_scale (state, k->opt->momentum), step);
-        dlh_update_assign (k->update, state, step);
-    }
-    dlh_update_move (k->update, (guint)i, dlh_neg (dlh_mul (step, lr)));
-}
-
-static void
-move_block (Kfac *k, const Block *b, DlhNode *scale, DlhNode *lr)
-{
-    DlhNode *u = b->u;
-
-    if (b->bias >= 0) {
-        move (k, b->bias, dlh_slice (u, 2, b->n_in, b->n_in + 1, 1), scale, lr);
-        u = dlh_slice (u, 2, 0, b->n_in, 1);
-    }
-    if (b->kind == BLOCK_PRODUCT && b->swapped)
-        u = dlh_transpose (u, (const guint[]){0, 2, 1}, 3);
-    move (k, b->weight, u, scale, lr);
-}
-
-static void
-apply (Kfac *k)
-{
-    DlhNode *lr = dlh_update_rate (k->update, k->opt->lr), *scale, *begun;
-
-    for (guint i = 0; i < k->blocks->len; i++)
-        precondition (k, &g_array_index (k->blocks, Block, i));
-    // The first steps only collect statistics: there is no inverse to use yet.
-    begun =
-        dlh_greater_equal (dlh_update_step (k->update),
-                           dlh_full_like (dlh_update_step (k->update), (double)k->opt->burn_in));
-    scale = dlh_mul (trust_region (k, lr), dlh_cast (begun, dlh_node_dtype (lr)));
-    for (guint i = 0; i < k->blocks->len; i++)
-        move_block (k, &g_array_index (k->blocks, Block, i), scale, lr);
 }
 
 // Factors that were indefinite got more damping than was asked for: that is shown, not hidden.
@@ -169,22 +48,36 @@ average_weight (Kfac *k)
                     dlh_full_like (n, k->opt->decay));
 }
 
-static gboolean
-check_options (const KfacOptions *opt, GError **error)
+// d loss / d (minus the mean log-likelihood of the prediction): the curvature is scaled as the loss
+// is. Regularisers and the like do not count.
+static double
+loss_scale (DlhUpdate *u)
 {
-    if (opt->inverse_delay >= opt->inverses) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "'inverse_delay' is %" G_GINT64_FORMAT " and 'inverses' is %" G_GINT64_FORMAT
-                     ": each inversion must be stored before the next begins, give a delay below "
-                     "the period",
-                     opt->inverse_delay, opt->inverses);
-        return FALSE;
+    const DlhObjective *o = dlh_update_objective (u);
+    DlhNode *nll;
+    double scale = 1;
+
+    if (!o->prediction || !o->target)
+        return 1;
+    nll = dlh_neg (dlh_mean_all (dlh_log_prob (o->prediction, o->target)));
+    if (!dlh_node_constant_value (dlh_gradient (o->loss, nll), &scale) || scale <= 0) {
+        dlh_update_note (u, "the loss is no multiple of the prediction's log-likelihood: the "
+                            "curvature is that of the log-likelihood itself");
+        return 1;
     }
-    if (opt->damping > 0 || strcmp (opt->inverse, "cholesky") != 0)
+    return scale;
+}
+
+static gboolean
+check_delay (const KfacOptions *opt, GError **error)
+{
+    if (opt->inverse_delay < opt->inverses)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                 "damping is 0 and inverse is cholesky: give a damping above 0, or inverse=eigen, "
-                 "which then takes the pseudo-inverse");
+                 "'inverse_delay' is %" G_GINT64_FORMAT " and 'inverses' is %" G_GINT64_FORMAT
+                 ": each inversion must be stored before the next begins, give a delay below "
+                 "the period",
+                 opt->inverse_delay, opt->inverses);
     return FALSE;
 }
 
@@ -197,15 +90,14 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     g_autoptr (GPtrArray) fresh = g_ptr_array_new ();
     Kfac k = {.update = u, .opt = opt, .blocks = blocks, .held = held, .fresh = fresh};
 
-    if (!check_options (opt, error))
-        return FALSE;
     g_array_set_clear_func (blocks, kfac_block_clear);
     k.n_cases = dlh_update_objective (u)->n_cases;
     k.model_dtype = dlh_store_get_dtype (dlh_update_store (u));
     k.dtype = opt->double_factors ? DLH_F64 : k.model_dtype;
     k.keep = average_weight (&k);
-    k.damping = dlh_scalar (dlh_update_graph (u), DLH_F64, opt->damping);
-    k.damped = opt->damping > 0;
+    if (!check_delay (opt, error) || !kfac_begin_damping (&k, error))
+        return FALSE;
+    k.loss_scale = loss_scale (u);
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
     dlh_update_phase_delay (u, "inverses", opt->inverse_delay);
@@ -213,7 +105,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
         return FALSE;
     for (guint i = 0; i < blocks->len; i++)
         prepare (&k, &g_array_index (blocks, Block, i));
-    apply (&k);
+    kfac_step (&k);
     log_raises (&k);
     return TRUE;
 }
@@ -223,14 +115,37 @@ static const DlhOptimizer kfac = {.size = sizeof (DlhOptimizer), .build = kfac_b
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, kfac, KfacOptions,
     DLH_OPTIONS (
-        DLH_DOUBLE (KfacOptions, lr, 0.1, 0.0, 1e6, "Step size", .flags = DLH_MIN_OPEN),
-        DLH_DOUBLE (KfacOptions, momentum, 0.9, 0.0, 1.0, "Damping of the velocity; 0: none",
+        DLH_CHOICE (KfacOptions, step, "fixed", "fixed|quadratic",
+                    "Step size and momentum: lr and momentum; or the minimum of the quadratic "
+                    "model with the exact Fisher, where damping is adapted too"),
+        DLH_DOUBLE (KfacOptions, lr, 0.1, 0.0, 1e6, "Step size of step=fixed",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, momentum, 0.9, 0.0, 1.0,
+                    "Damping of the velocity; 0: none. With step=quadratic only whether there is "
+                    "momentum",
                     .flags = DLH_MAX_OPEN),
         DLH_DOUBLE (
-            KfacOptions, damping, 0.3, 0.0, 1e6,
-            "Added to the curvature (lambda); 0: pseudo-inverse, with inverse=eigen or ekfac"),
-        DLH_DOUBLE (KfacOptions, kl_clip, 1e-2, 0.0, 1e6,
-                    "Largest change of the predictions in a step; 0: no limit", .unit = "nats"),
+            KfacOptions, damping, -1, -1.0, 1e6,
+            "Added to the curvature (lambda), where adapted its start; 0: pseudo-inverse, with "
+            "inverse=eigen or ekfac; -1: 0.3, of step=quadratic 150"),
+        DLH_INT (KfacOptions, damping_period, -1, -1, 1000000,
+                 "Steps between adaptations of lambda to the model's fit; 0: never; -1: 0, of "
+                 "step=quadratic 5",
+                 .unit = "steps"),
+        DLH_INT (KfacOptions, gamma_period, -1, -1, 1000000,
+                 "Steps between searches for the inverses' own damping; 0: it is lambda; -1: 0, "
+                 "of step=quadratic 20",
+                 .unit = "steps"),
+        DLH_DOUBLE (KfacOptions, damping_min, 1e-6, 0.0, 1e6, "Least damping that is adapted to",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, damping_max, 1e3, 0.0, 1e9, "Most damping that is adapted to",
+                    .flags = DLH_MIN_OPEN),
+        DLH_BOOL_OPTION (KfacOptions, damping_in_model, true,
+                         "Judge the model with its damping term (1503.05671) or without"),
+        DLH_DOUBLE (KfacOptions, kl_clip, -1, -1.0, 1e6,
+                    "Largest change of the predictions in a step; 0: no limit; -1: 1e-2, of "
+                    "step=quadratic no limit",
+                    .unit = "nats"),
         DLH_DOUBLE (KfacOptions, decay, 0.95, 0.0, 1.0, "Moving average of the statistics",
                     .flags = DLH_MAX_OPEN),
         DLH_INT (KfacOptions, statistics, 4, 1, 1000000, "Steps between updates of the statistics",
@@ -238,7 +153,8 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (KfacOptions, inverses, 20, 1, 1000000, "Steps between inversions of the factors",
                  .unit = "steps"),
         DLH_INT (KfacOptions, inverse_delay, 0, 0, 1000000,
-                 "Invert on another thread while this many steps go on; 0: in line", .unit = "steps"),
+                 "Invert on another thread while this many steps go on; 0: in line",
+                 .unit = "steps"),
         DLH_INT (KfacOptions, burn_in, 1, 1, 1000000, "First steps that only collect statistics",
                  .unit = "steps"),
         DLH_CHOICE (

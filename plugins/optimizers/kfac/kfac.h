@@ -7,7 +7,10 @@
  *   factors.c     statistics of each block
  *   inverse.c     Kronecker blocks: damped inverses, eigenbases, EK-FAC
  *   recurrent.c   Kronecker blocks with correlations in time
- *   kfac.c        the step: preconditioning, trust region, momentum
+ *   damping.c     lambda and gamma, fixed and adapted
+ *   quadratic.c   the model of the loss around the parameters
+ *   step.c        preconditioning, trust region, step size and momentum
+ *   kfac.c        options, and what is done when
  *
  * Letters are the papers':
  *
@@ -22,10 +25,10 @@
 #include <dlhost/dlhost.h>
 
 typedef struct {
-    double lr, momentum, damping, decay, kl_clip, weight_decay;
-    gint64 statistics, inverses, inverse_delay, burn_in, samples;
-    const char *fisher, *inverse, *recurrent;
-    gboolean strict, double_factors;
+    double lr, momentum, damping, damping_min, damping_max, decay, kl_clip, weight_decay;
+    gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
+    const char *step, *fisher, *inverse, *recurrent;
+    gboolean strict, double_factors, damping_in_model;
 } KfacOptions;
 
 typedef enum {
@@ -70,12 +73,18 @@ typedef struct {
     DlhDType dtype; /* of factors and inverses */
     DlhDType model_dtype;
     double n_cases;
-    DlhNode *keep;    /* weight of the old statistics in the moving averages */
-    DlhNode *damping; /* f64: what the inverses add to the curvature */
-    gboolean damped;  /* whether that is above 0 */
-    GPtrArray *held;  /* DlhNode*: states of inverses, */
-    GPtrArray *fresh; /* and what the phase "inverses" assigns to each */
-    DlhNode *raised;  /* (nullable): how many factors needed more damping than asked for */
+    DlhNode *keep;     /* weight of the old statistics in the moving averages */
+    DlhNode *damping;  /* f64: what the inverses add to the curvature */
+    gboolean damped;   /* whether that is above 0 */
+    DlhNode *lambda;   /* f64: of the quadratic model; a state when it is adapted */
+    DlhNode *gamma;    /* (nullable) f64 state: when searched, damping is its square */
+    double eta;        /* L2 coefficient in all */
+    double loss_scale; /* of the log-likelihood in the loss */
+    DlhNode **nabla;   /* gradients of the loss with its L2 term, not clipped */
+    DlhNode **u;       /* U of each parameter */
+    GPtrArray *held;   /* DlhNode*: states of inverses, */
+    GPtrArray *fresh;  /* and what the phase "inverses" assigns to each */
+    DlhNode *raised;   /* (nullable): how many factors needed more damping than asked for */
 } Kfac;
 
 /* How a Kronecker block is inverted: prepare() declares states, adds what they are assigned in the
@@ -119,6 +128,38 @@ DlhNode *kfac_damping (const Kfac *k, DlhDType dtype);
 DlhNode *kfac_factor_damping (const Kfac *k, const Block *b);
 /* What inverse.c and its like give in the phase "inverses": the only way to assign there. */
 void kfac_assign_inverse (Kfac *k, DlhNode *state, DlhNode *value);
+
+/* quadratic.c */
+typedef struct {
+    DlhNode *const *v; /* one a parameter */
+    DlhNode *outputs;  /* J v */
+    DlhNode *metric;   /* F_R J v, so that u' F v = <J u, F_R J v> / cases */
+    DlhNode *slope;    /* <nabla, v> */
+} KfacDirection;
+/* M over the plane of two directions, or one: M (alpha, mu) - M (0) has these slopes and this
+ * curvature. */
+typedef struct {
+    DlhNode *slope1, *slope2, *b11, *b12, *b22;
+    DlhNode *alpha, *mu; /* where M is least */
+} KfacModel;
+DlhNode *kfac_inner (Kfac *k, DlhNode *const *u, DlhNode *const *v);
+/* @v must live as long as the direction. */
+KfacDirection kfac_direction (Kfac *k, DlhNode *const *v);
+KfacModel kfac_model (Kfac *k, const KfacDirection *proposal, const KfacDirection *previous);
+/* M (delta) - M (0). */
+DlhNode *kfac_model_change (const KfacModel *m, DlhNode *alpha, DlhNode *mu);
+
+/* damping.c */
+gboolean kfac_is_quadratic (const Kfac *k);
+gboolean kfac_adapts (const Kfac *k);
+gboolean kfac_begin_damping (Kfac *k, GError **error);
+/* Compares the loss at theta + @delta with what the model says, @change. */
+void kfac_adapt_damping (Kfac *k, DlhNode *const *delta, DlhNode *change);
+void kfac_search_gamma (Kfac *k, const KfacDirection *previous);
+
+/* step.c */
+#define KFAC_KL_CLIP 1e-2
+void kfac_step (Kfac *k);
 
 /* recurrent.c */
 void kfac_add_lagged_statistics (Kfac *k, Block *b);
