@@ -536,6 +536,107 @@ fixed_step_adapts (void)
     close_to ("lambda", *value (&b, "kfac/lambda"), 0.2 * 0.95 * 0.95, 1, 1e-14);
 }
 
+/* A step that leads where the loss is no number is taken back, the damping rises, and the run goes
+ * on: with every step rule that keeps the last step in another way. */
+static void
+failed_steps_are_taken_back (void)
+{
+    static const char *const rules[][5] = {
+        {"step", "fixed", "momentum", "0", NULL},
+        {"step", "fixed", "momentum", "0.9", NULL},
+        {"step", "quadratic", "momentum", "0", NULL},
+        {"step", "quadratic", "momentum", "0.9", NULL},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS (rules); i++) {
+        const char *settings[] = {rules[i][0], rules[i][1],  rules[i][2], rules[i][3], "damping",
+                                  "0.2",       "statistics", "1",         "inverses",  "1",
+                                  "lr",        "1",          "kl_clip",   "0",         NULL};
+        g_auto (Bench) b = {0};
+
+        bend = -1e-3; // a barrier: the loss grows towards the edge of its domain
+        bend_power = 1;
+        bench_init (&b, &bent, NULL, settings, regression (1, 1), (DlhTraining){0});
+        b.x = test_tensor_random (DLH_F64, dlh_shape (4, 1), 1);
+        b.y = test_tensor_random (DLH_F64, dlh_shape (4, 1), 2);
+        for (guint t = 0; t < 30; t++)
+            step (&b);
+        g_assert_cmpfloat (*value (&b, "kfac/recoveries"), >, 1);
+        g_assert_cmpfloat (fabs (*value (&b, "m/w") - 0.5), <,
+                           3e-3); // the domain: 1e-3, and a step
+        if (i < 2)
+            close_to ("boost", *value (&b, "kfac/boost"), pow (10, *value (&b, "kfac/recoveries")),
+                      *value (&b, "kfac/boost"), 1e-12);
+        else
+            g_assert_cmpfloat (*value (&b, "kfac/lambda"), >, 0.2);
+    }
+}
+
+// When taking the step back does not help, the error is the usual one.
+static void
+bad_batches_are_refused (void)
+{
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+
+    bench_init (&b, NULL, hidden4, (const char *[]){"step", "quadratic", NULL}, classes (),
+                (DlhTraining){0});
+    small_batch (&b);
+    step (&b);
+    dlh_tensor_set (b.x, 0, NAN);
+    g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
+    test_assert_error (&error, DLH_ERROR_NUMERIC, "step 1");
+    dlh_tensor_set (b.x, 0, 1);
+    step (&b);
+}
+
+/* Damping by a schedule: the run's kinds. */
+static void
+damping_is_scheduled (void)
+{
+    const char *const settings[] = {"damping",
+                                    "0.2",
+                                    "damping_schedule",
+                                    "exponential",
+                                    "damping_factor",
+                                    "0.5",
+                                    "damping_steps",
+                                    "2",
+                                    NULL};
+    g_auto (Bench) b = {0};
+
+    bench_init (&b, NULL, hidden4, settings, classes (), (DlhTraining){0});
+    small_batch (&b);
+    for (guint t = 0; t < 4; t++)
+        step (&b);
+    close_to ("lambda", logged (&b, "kfac_lambda"), 0.2 * pow (0.5, 1.5), 1, 1e-15);
+}
+
+/* Curvature from a part of the batch: of a batch that is one half twice, the same steps. */
+static void
+half_of_a_doubled_batch (void)
+{
+    double w[2][P];
+
+    for (guint half = 0; half < 2; half++) {
+        const char *const settings[] = {
+            "step",     "quadratic", "damping", "0.1",   "statistics",     "1",
+            "inverses", "1",         "fisher",  "exact", "model_fraction", half ? "0.5" : "1",
+            NULL};
+        g_auto (Bench) b = {0};
+
+        bench_init (&b, NULL, hidden4, settings, classes (), (DlhTraining){0});
+        b.x = test_tensor_random (DLH_F64, dlh_shape (CASES, IN), 1);
+        b.y = test_tensor (DLH_I64, dlh_shape (CASES), 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2);
+        for (gsize i = 0; i < CASES * IN / 2; i++)
+            dlh_tensor_set (b.x, (gint64)(i + CASES * IN / 2), dlh_tensor_get (b.x, (gint64)i));
+        for (guint t = 0; t < 6; t++)
+            step (&b);
+        gather (&b, "%s", w[half]);
+    }
+    test_assert_within (w[1], w[0], P, 1e-9);
+}
+
 /* gamma: the candidates are what steps with inverses damped so would come to. */
 
 static void
@@ -596,6 +697,7 @@ contradictions_are_refused (void)
     } cases[] = {
         {{"step", "quadratic", "kl_clip", "0.1", NULL}, "kl_clip is 0.1 and step is quadratic"},
         {{"gamma_period", "5", NULL}, "gamma_period is 5 and step is fixed"},
+        {{"damping_schedule", "cosine", "damping_period", "5", NULL}, "damping_schedule is cosine"},
         {{"damping", "0", NULL}, "damping is 0 and inverse is cholesky"},
         {{"damping_period", "5", "damping_min", "2", "damping_max", "1", NULL}, "damping_min is 2"},
     };
@@ -621,6 +723,10 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-step/lambda/rises-at-nan", lambda_rises_at_nan);
     g_test_add_func ("/kfac-step/rho/replays-draws", rho_replays_draws);
     g_test_add_func ("/kfac-step/lambda/fixed-step", fixed_step_adapts);
+    g_test_add_func ("/kfac-step/failed-steps/taken-back", failed_steps_are_taken_back);
+    g_test_add_func ("/kfac-step/bad-batches/refused", bad_batches_are_refused);
+    g_test_add_func ("/kfac-step/damping/scheduled", damping_is_scheduled);
+    g_test_add_func ("/kfac-step/part/half-of-a-doubled-batch", half_of_a_doubled_batch);
     g_test_add_func ("/kfac-step/gamma/is-the-best", gamma_is_the_best);
     g_test_add_func ("/kfac-step/contradictions/refused", contradictions_are_refused);
     return g_test_run ();

@@ -30,6 +30,15 @@ typedef struct {
 DLH_EXPORT DlhGraph *dlh_update_graph (DlhUpdate *u);
 DLH_EXPORT DlhStore *dlh_update_store (DlhUpdate *u);
 DLH_EXPORT const DlhObjective *dlh_update_objective (DlhUpdate *u);
+/**
+ * dlh_update_part:
+ * @n: from 1 to the batch's size
+ * Returns: (transfer none) (nullable): what the model makes of the first @n examples of the batch, for
+ * work that a part is enough for. Draws of its own (dropout) are others than the whole batch's.
+ */
+DLH_EXPORT const DlhObjective *dlh_update_part (DlhUpdate *u, gint64 n, GError **error);
+/** dlh_update_n_examples: the batch's size. */
+DLH_EXPORT gint64 dlh_update_n_examples (DlhUpdate *u);
 /** dlh_update_n_params, dlh_update_variable: the trainable variables that the loss depends on. */
 DLH_EXPORT guint dlh_update_n_params (DlhUpdate *u);
 DLH_EXPORT DlhVariable *dlh_update_variable (DlhUpdate *u, guint i);
@@ -71,6 +80,9 @@ DLH_EXPORT void dlh_update_note (DlhUpdate *u, const char *format, ...) G_GNUC_P
 typedef enum {
     DLH_PHASE_WITH = 1, /* in the same pass as the step: shares its nodes, sees values from before */
     DLH_PHASE_AFTER,    /* a pass of its own after the step: sees what the step has stored */
+    DLH_PHASE_RECOVER,  /* a pass of its own when a step failed with DLH_ERROR_NUMERIC, which changes
+                           nothing: it may undo what led there. Then the phases after a step run, and
+                           the step is tried once more. Its period and first step do not count. */
 } DlhPhaseWhen;
 
 /** dlh_update_phase: declares phase @name; at most 8. */

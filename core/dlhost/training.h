@@ -44,6 +44,8 @@ typedef struct {
 
 /** dlh_schedule_value: the factor at @step (0 first): the reference for the node. */
 DLH_EXPORT double dlh_schedule_value (const DlhSchedule *schedule, double step);
+/** dlh_schedule_node: the same as a node of @step, an f64 scalar. */
+DLH_EXPORT DlhNode *dlh_schedule_node (const DlhSchedule *schedule, DlhNode *step);
 
 /**
  * dlh_trainer_new:

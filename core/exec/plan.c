@@ -243,6 +243,24 @@ can_write (DlhCompiler *c, DlhNode *assign)
 }
 
 static gboolean
+is_fallible (const DlhStep *s)
+{
+    return s->kind == DLH_STEP_KERNEL && (s->node->op->flags & DLH_OP_FALLIBLE);
+}
+
+// Whether something that can fail needs what step @writer computes, and so comes after it.
+static gboolean
+precedes_failure (DlhCompiler *c, guint writer, guint8 *seen)
+{
+    for (guint f = 0; f < c->steps->len; f++) {
+        memset (seen, 0, c->steps->len);
+        if (f != writer && is_fallible (c->steps->pdata[f]) && step_reaches (c, writer, f, seen))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static gboolean
 write_in_place (DlhCompiler *c, DlhNode *assign)
 {
     DlhNode *value = assign->inputs[0];
@@ -253,6 +271,8 @@ write_in_place (DlhCompiler *c, DlhNode *assign)
     if (!can_write (c, assign))
         return FALSE;
     p.writer = (guint)c->producer[value->id];
+    if (precedes_failure (c, p.writer, seen))
+        return FALSE;
     for (guint s = 0; s < c->steps->len; s++)
         for_operands (c, s, find_reader, &p);
     for (guint i = 0; i < readers->len && p.allowed; i++) {
@@ -280,9 +300,7 @@ order_failures_first (DlhCompiler *c)
     g_autofree guint8 *seen = g_new (guint8, c->steps->len);
 
     for (guint f = 0; f < c->steps->len; f++) {
-        DlhStep *s = c->steps->pdata[f];
-
-        if (s->kind != DLH_STEP_KERNEL || !(s->node->op->flags & DLH_OP_FALLIBLE))
+        if (!is_fallible (c->steps->pdata[f]))
             continue;
         for (guint w = 0; w < c->steps->len; w++) {
             memset (seen, 0, c->steps->len);

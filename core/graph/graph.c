@@ -191,6 +191,16 @@ dlh_graph_rows (DlhGraph *graph)
     return graph->rows->len ? graph->rows->pdata[graph->rows->len - 1] : NULL;
 }
 
+char *
+dlh_graph_swap_scope (DlhGraph *graph, const char *scope)
+{
+    char *before = g_strdup (graph->scope->str);
+
+    g_string_assign (graph->scope, scope);
+    graph->scope_name = NULL;
+    return before;
+}
+
 const char *
 dlh_graph_get_scope (DlhGraph *graph)
 {

@@ -33,6 +33,8 @@ struct _DlhStream {
     DlhVariable *counter; /* i64 scalar "random/<name>" */
     guint32 key[2];
 };
+/* (transfer full): the scope's text, which becomes @scope. Pushes and pops between two swaps balance. */
+char *dlh_graph_swap_scope (DlhGraph *graph, const char *scope);
 
 guint dlh_graph_n_nodes (DlhGraph *graph);
 DlhNode *dlh_graph_node (DlhGraph *graph, guint id);

@@ -33,6 +33,9 @@ struct _DlhUpdate {
     GArray *assigns;   /* DlhPhaseAssign */
     GArray *logs;      /* DlhMetric */
     GPtrArray *notes;  /* char* */
+    const DlhObjective *(*build_part) (gpointer data, gint64 n, GError **error);
+    gpointer build_data;
+    gint64 n_examples;
 };
 
 DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
@@ -40,9 +43,6 @@ DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
                            DlhVariable *step);
 void dlh_update_free (DlhUpdate *u);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
-
-/* The schedule's factor as a node: @step is f64. */
-DlhNode *dlh_schedule_node (const DlhSchedule *schedule, DlhNode *step);
 
 /* beside.c: a phase that is computed on a thread of its own while steps go on. */
 typedef struct _DlhBeside DlhBeside;

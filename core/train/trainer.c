@@ -3,17 +3,21 @@
  * set of phases that is due, and runs what the step number asks for. */
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "graph/private.h"
 #include "train/private.h"
 
 /* A graph for one batch size and mode. */
 typedef struct {
     DlhGraph *graph;
     DlhObjective objective;
-    DlhUpdate *update;     /* NULL for evaluation */
-    DlhNode *loss;         /* checked to be finite */
-    GPtrArray *updates;    /* the model's own assignments */
-    GHashTable *functions; /* mask of phases -> DlhFunction */
-    GArray *shown;         /* DlhMetric: what the first outputs are */
+    DlhUpdate *update;  /* NULL for evaluation */
+    DlhNode *loss;      /* checked to be finite */
+    GPtrArray *updates; /* the model's own assignments */
+    GPtrArray *parts;   /* DlhObjective: the model on a part of the batch */
+    DlhTrainer *trainer;
+    DlhNode *x, *y;                      /* inputs; y is NULL where there is none */
+    GHashTable *functions;               /* mask of phases -> DlhFunction */
+    GArray *shown;                       /* DlhMetric: what the first outputs are */
     DlhFunction *prediction, *gradients; /* made when first asked for */
 } Built;
 
@@ -44,6 +48,7 @@ built_free (gpointer data)
     g_hash_table_unref (b->functions);
     g_array_unref (b->shown);
     g_ptr_array_unref (b->updates);
+    g_ptr_array_unref (b->parts);
     dlh_graph_unref (b->graph);
     g_free (b);
 }
@@ -111,6 +116,8 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
     DlhMetric loss = {"loss", NULL};
     GError *cause = NULL;
 
+    b->x = input;
+    b->y = target;
     b->objective.size = sizeof b->objective;
     dlh_graph_push_scope (b->graph, dlh_component_name (t->model));
     if (!model->supervised->build (&build, &t->problem, dlh_component_options (t->model), input,
@@ -130,6 +137,34 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
     return dlh_graph_check (b->graph, error);
 }
 
+// The model once more, on the first examples of the batch.
+static const DlhObjective *
+build_part (gpointer data, gint64 n, GError **error)
+{
+    Built *b = data;
+    DlhTrainer *t = b->trainer;
+    const DlhModel *model = dlh_component_interface (t->model);
+    g_autoptr (GPtrArray) updates = g_ptr_array_new (); // the whole batch has made them
+    DlhBuild build = {sizeof build, b->graph, t->store, TRUE, updates};
+    DlhNode *x = dlh_slice (b->x, 0, 0, n, 1), *y = b->y ? dlh_slice (b->y, 0, 0, n, 1) : NULL;
+    g_autofree DlhObjective *part = g_new0 (DlhObjective, 1);
+    g_autofree char *scope = dlh_graph_swap_scope (b->graph, "");
+    g_autofree char *top = NULL;
+    GError *cause = NULL;
+
+    part->size = sizeof *part;
+    dlh_graph_push_scope (b->graph, dlh_component_name (t->model));
+    if (!model->supervised->build (&build, &t->problem, dlh_component_options (t->model), x, y,
+                                   part, &cause)) {
+        g_propagate_prefixed_error (error, cause, "%s: ", dlh_component_name (t->model));
+        return NULL;
+    }
+    dlh_graph_pop_scope (b->graph);
+    top = dlh_graph_swap_scope (b->graph, scope);
+    g_ptr_array_add (b->parts, part);
+    return g_steal_pointer (&part);
+}
+
 static gboolean
 build_update (DlhTrainer *t, Built *b, GError **error)
 {
@@ -139,6 +174,9 @@ build_update (DlhTrainer *t, Built *b, GError **error)
 
     dlh_graph_push_scope (b->graph, name);
     b->update = dlh_update_new (b->graph, t->store, name, &b->objective, &t->training, t->step);
+    b->update->build_part = build_part;
+    b->update->build_data = b;
+    b->update->n_examples = dlh_node_dim (b->x, 0);
     if (!optimizer->build (b->update, dlh_component_options (t->optimizer), &cause)) {
         g_prefix_error (&cause, "%s: ", name);
         return dlh_component_fail (t->optimizer, cause, error);
@@ -167,6 +205,8 @@ get_built (DlhTrainer *t, DlhTensor *x, DlhTensor *y, gboolean training, GError 
     b = g_new0 (Built, 1);
     b->graph = dlh_graph_new ();
     b->updates = g_ptr_array_new ();
+    b->parts = g_ptr_array_new_with_free_func (g_free);
+    b->trainer = t;
     b->shown = g_array_new (FALSE, TRUE, sizeof (DlhMetric));
     b->functions = g_hash_table_new_full (NULL, NULL, NULL, (GDestroyNotify)dlh_function_unref);
     if (!build_model (t, b, x, y, training, error) || (training && !build_update (t, b, error))) {
@@ -275,7 +315,7 @@ static gboolean
 is_empty (const DlhUpdate *u, guint phase)
 {
     for (guint i = 0; i < u->assigns->len; i++)
-        if (g_array_index (u->assigns, DlhPhaseAssign, i).phase == (int) phase)
+        if (g_array_index (u->assigns, DlhPhaseAssign, i).phase == (int)phase)
             return FALSE;
     return TRUE;
 }
@@ -292,11 +332,62 @@ run_beside (DlhTrainer *t, Built *b, guint phase, gint64 step, GError **error)
            explain (t, dlh_beside_function (beside), NULL, 0, error);
 }
 
+static gboolean
+run_after (DlhTrainer *t, Built *b, guint phase, DlhTensor *const *inputs, guint n, GError **error)
+{
+    DlhFunction *f = compile_after (t, b, phase, error);
+
+    return f && (dlh_function_run (f, inputs, n, error) || explain (t, f, inputs, n, error));
+}
+
+// A step that was not finite has changed nothing: the optimizer's phases for that put back what led
+// there, and what follows a step follows them. Returns: FALSE without an error when there are none.
+static gboolean
+recover (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **error)
+{
+    gboolean any = FALSE;
+
+    for (guint pass = 0; pass < 2; pass++)
+        for (guint p = 0; p < b->update->phases->len && (any || !pass); p++) {
+            const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
+
+            if (phase->when != (pass ? DLH_PHASE_AFTER : DLH_PHASE_RECOVER) || phase->delay ||
+                is_empty (b->update, p))
+                continue;
+            if (!run_after (t, b, p, inputs, n, error))
+                return FALSE;
+            any = TRUE;
+        }
+    return any;
+}
+
+static gboolean
+run_step (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **error)
+{
+    GError *cause = NULL, *second = NULL;
+
+    if (dlh_function_run (t->function, inputs, n, &cause))
+        return TRUE;
+    if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_NUMERIC) && dlh_trainer_steps (t) > 0 &&
+        recover (t, b, inputs, n, &second)) {
+        g_clear_error (&cause);
+        if (dlh_function_run (t->function, inputs, n, &cause))
+            return TRUE;
+    }
+    g_propagate_error (error, second ? second : cause);
+    if (second) {
+        g_clear_error (&cause);
+        return FALSE;
+    }
+    return explain (t, t->function, inputs, n, error);
+}
+
 gboolean
 dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **error)
 {
     gint64 *step = dlh_tensor_get_data (dlh_variable_tensor (trainer->step));
     DlhTensor *inputs[] = {x, y};
+    const guint n = y ? 2 : 1;
     guint mask = 0;
     Built *b;
 
@@ -310,13 +401,11 @@ dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **erro
             mask |= 1u << p;
     }
     trainer->last = b;
-    if (!(trainer->function = compile (trainer, b, mask, error)))
+    if (!(trainer->function = compile (trainer, b, mask, error)) ||
+        !run_step (trainer, b, inputs, n, error))
         return FALSE;
-    if (!dlh_function_run (trainer->function, inputs, y ? 2 : 1, error))
-        return explain (trainer, trainer->function, inputs, y ? 2 : 1, error);
     for (guint p = 0; p < b->update->phases->len; p++) {
         const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
-        DlhFunction *f;
 
         if (phase->delay && !is_empty (b->update, p)) {
             if (!run_beside (trainer, b, p, *step, error))
@@ -325,10 +414,8 @@ dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **erro
         }
         if (phase->when != DLH_PHASE_AFTER || !is_due (phase, *step) || is_empty (b->update, p))
             continue;
-        if (!(f = compile_after (trainer, b, p, error)))
+        if (!run_after (trainer, b, p, inputs, n, error))
             return FALSE;
-        if (!dlh_function_run (f, inputs, y ? 2 : 1, error))
-            return explain (trainer, f, inputs, y ? 2 : 1, error);
     }
     ++*step;
     return TRUE;
@@ -378,8 +465,8 @@ run_without_trace (DlhTrainer *t, DlhFunction *f, DlhTensor *x, DlhTensor *y, GE
 }
 
 gboolean
-dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
-                     const DlhTensor **prediction, GError **error)
+dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, const DlhTensor **prediction,
+                     GError **error)
 {
     Built *b = get_built (trainer, x, y, FALSE, error);
 

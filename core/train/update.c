@@ -107,6 +107,19 @@ dlh_update_objective (DlhUpdate *u)
     return u->objective;
 }
 
+const DlhObjective *
+dlh_update_part (DlhUpdate *u, gint64 n, GError **error)
+{
+    g_return_val_if_fail (n > 0 && n <= u->n_examples, NULL);
+    return n == u->n_examples ? u->objective : u->build_part (u->build_data, n, error);
+}
+
+gint64
+dlh_update_n_examples (DlhUpdate *u)
+{
+    return u->n_examples;
+}
+
 guint
 dlh_update_n_params (DlhUpdate *u)
 {

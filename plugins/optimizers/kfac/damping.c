@@ -42,6 +42,24 @@ start (const Kfac *k)
     return k->opt->damping >= 0 ? k->opt->damping : kfac_is_quadratic (k) ? 150 : 0.3;
 }
 
+static DlhScheduleKind
+schedule_kind (const Kfac *k)
+{
+    static const char *const names[] = {"constant", "step", "exponential", "cosine",
+                                        "inverse-time"};
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+        if (strcmp (k->opt->damping_schedule, names[i]) == 0)
+            return (DlhScheduleKind)(DLH_SCHEDULE_CONSTANT + i);
+    g_return_val_if_reached (DLH_SCHEDULE_CONSTANT);
+}
+
+static gboolean
+is_constant (const Kfac *k)
+{
+    return schedule_kind (k) == DLH_SCHEDULE_CONSTANT;
+}
+
 static DlhNode *
 number_state (Kfac *k, const char *name, double value)
 {
@@ -55,13 +73,11 @@ within_limits (const Kfac *k, DlhNode *damping)
     return dlh_clamp (damping, k->opt->damping_min, k->opt->damping_max);
 }
 
-gboolean
-kfac_begin_damping (Kfac *k, GError **error)
+static gboolean
+check_options (const Kfac *k, GError **error)
 {
     const KfacOptions *opt = k->opt;
 
-    k->eta = opt->weight_decay + dlh_update_weight_decay (k->update);
-    k->damped = start (k) + k->eta > 0;
     if (!k->damped && strcmp (opt->inverse, "cholesky") == 0) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "damping is 0 and inverse is cholesky: give a damping above 0, or "
@@ -89,20 +105,90 @@ kfac_begin_damping (Kfac *k, GError **error)
                      opt->kl_clip);
         return FALSE;
     }
-    k->lambda = kfac_adapts (k) ? number_state (k, "lambda", start (k))
-                                : dlh_scalar (dlh_update_graph (k->update), DLH_F64, start (k));
+    if (kfac_adapts (k) && !is_constant (k)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "damping_schedule is %s and damping_period %" G_GINT64_FORMAT
+                     ": lambda follows a schedule or the model's fit; give "
+                     "damping_schedule=constant or damping_period=0",
+                     opt->damping_schedule, adapt_period (k));
+        return FALSE;
+    }
+    return TRUE;
+}
+
+// lambda where nothing adapts it: times its schedule, and what recoveries made of it.
+static DlhNode *
+scheduled (Kfac *k)
+{
+    const KfacOptions *opt = k->opt;
+    DlhSchedule s = {.kind = schedule_kind (k),
+                     .factor = opt->damping_factor,
+                     .period = opt->damping_steps,
+                     .total = opt->damping_total,
+                     .floor = opt->damping_floor,
+                     .warmup = 0,
+                     .milestones = opt->damping_milestones};
+    DlhNode *lambda = dlh_scalar (dlh_update_graph (k->update), DLH_F64, start (k));
+
+    if (start (k) == 0)
+        return lambda;
+    if (!is_constant (k))
+        lambda = dlh_mul (lambda, dlh_schedule_node (&s, dlh_update_step (k->update)));
+    k->boost = number_state (k, "boost", 1);
+    return dlh_mul (lambda, k->boost);
+}
+
+gboolean
+kfac_begin_damping (Kfac *k, GError **error)
+{
+    k->eta = k->opt->weight_decay + dlh_update_weight_decay (k->update);
+    k->damped = start (k) + k->eta > 0;
+    if (!check_options (k, error))
+        return FALSE;
+    k->lambda = kfac_adapts (k) ? number_state (k, "lambda", start (k)) : scheduled (k);
     if (search_period (k) > 0)
         k->gamma = number_state (k, "gamma", sqrt (start (k) + k->eta));
     k->damping = k->gamma ? dlh_square (k->gamma) : dlh_offset (k->lambda, k->eta);
-    if (kfac_adapts (k)) {
+    if (kfac_adapts (k) || !is_constant (k))
         dlh_update_log (k->update, "kfac_lambda", k->lambda);
-        dlh_update_phase (k->update, "damping", DLH_PHASE_WITH, adapt_period (k), opt->burn_in);
-    }
+    if (kfac_adapts (k))
+        dlh_update_phase (k->update, "damping", DLH_PHASE_WITH, adapt_period (k), k->opt->burn_in);
     if (k->gamma) {
         dlh_update_log (k->update, "kfac_gamma", k->gamma);
-        dlh_update_phase (k->update, "gamma", DLH_PHASE_WITH, search_period (k), opt->burn_in);
+        dlh_update_phase (k->update, "gamma", DLH_PHASE_WITH, search_period (k), k->opt->burn_in);
     }
     return TRUE;
+}
+
+/* Recovery. */
+
+#define RECOVERY 10 /* what a step that was not finite multiplies the damping by */
+
+void
+kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states)
+{
+    DlhNode *count;
+
+    if (!k->damped)
+        return;
+    dlh_update_phase (k->update, "recovery", DLH_PHASE_RECOVER, 1, 0);
+    for (guint i = 0; i < dlh_update_n_params (k->update); i++) {
+        DlhNode *value = dlh_update_value (k->update, i);
+
+        dlh_update_phase_assign (k->update, "recovery", value, dlh_sub (value, last[i]));
+        dlh_update_phase_assign (k->update, "recovery", states[i], dlh_full_like (states[i], 0));
+    }
+    if (kfac_adapts (k))
+        dlh_update_phase_assign (k->update, "recovery", k->lambda,
+                                 within_limits (k, dlh_scale (k->lambda, RECOVERY)));
+    else if (k->boost)
+        dlh_update_phase_assign (k->update, "recovery", k->boost, dlh_scale (k->boost, RECOVERY));
+    if (k->gamma)
+        dlh_update_phase_assign (k->update, "recovery", k->gamma,
+                                 dlh_scale (k->gamma, sqrt (RECOVERY)));
+    count = number_state (k, "recoveries", 0);
+    dlh_update_phase_assign (k->update, "recovery", count, dlh_offset (count, 1));
+    dlh_update_log (k->update, "kfac_recoveries", count);
 }
 
 /* Levenberg-Marquardt. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The optimizer: its options, and statistics and inverses in their phases. */
+#include <math.h>
 #include "damped.h"
 #include "kfac.h"
 
@@ -68,6 +69,14 @@ loss_scale (DlhUpdate *u)
     return scale;
 }
 
+static gint64
+part_of (const Kfac *k)
+{
+    const double n = (double)dlh_update_n_examples (k->update);
+
+    return (gint64)ceil (n * k->opt->model_fraction);
+}
+
 static gboolean
 check_delay (const KfacOptions *opt, GError **error)
 {
@@ -98,6 +107,10 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     if (!check_delay (opt, error) || !kfac_begin_damping (&k, error))
         return FALSE;
     k.loss_scale = loss_scale (u);
+    k.part = dlh_update_objective (u);
+    if ((kfac_is_quadratic (&k) || kfac_adapts (&k)) &&
+        !(k.part = dlh_update_part (u, part_of (&k), error)))
+        return FALSE;
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
     dlh_update_phase_delay (u, "inverses", opt->inverse_delay);
@@ -139,6 +152,25 @@ DLH_PLUGIN_DEFINE (
         DLH_DOUBLE (KfacOptions, damping_min, 1e-6, 0.0, 1e6, "Least damping that is adapted to",
                     .flags = DLH_MIN_OPEN),
         DLH_DOUBLE (KfacOptions, damping_max, 1e3, 0.0, 1e9, "Most damping that is adapted to",
+                    .flags = DLH_MIN_OPEN),
+        DLH_CHOICE (KfacOptions, damping_schedule, "constant",
+                    "constant|step|exponential|cosine|inverse-time",
+                    "How the damping changes over training where it is not adapted"),
+        DLH_DOUBLE (KfacOptions, damping_factor, 0.1, 0.0, 1e6,
+                    "Of the schedule: step and exponential multiply by it, inverse-time divides",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, damping_steps, 1000, 0.0, 1e12,
+                    "Period of exponential and inverse-time", .unit = "steps",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, damping_total, 1000, 0.0, 1e12, "Length of cosine",
+                    .unit = "steps", .flags = DLH_MIN_OPEN),
+        DLH_DOUBLE (KfacOptions, damping_floor, 0.01, 0.0, 1.0, "Of cosine: the last factor",
+                    .flags = DLH_MIN_OPEN),
+        DLH_DOUBLES (KfacOptions, damping_milestones, "[]", 0.0, 1e12,
+                     "Of step: when the factor is applied", .unit = "steps",
+                     .flags = DLH_ALLOW_EMPTY),
+        DLH_DOUBLE (KfacOptions, model_fraction, 1, 0.0, 1.0,
+                    "Part of the batch that the quadratic model's curvature is taken from",
                     .flags = DLH_MIN_OPEN),
         DLH_BOOL_OPTION (KfacOptions, damping_in_model, true,
                          "Judge the model with its damping term (1503.05671) or without"),

@@ -26,6 +26,9 @@
 
 typedef struct {
     double lr, momentum, damping, damping_min, damping_max, decay, kl_clip, weight_decay;
+    double damping_factor, damping_steps, damping_total, damping_floor, model_fraction;
+    DlhDoubles damping_milestones;
+    const char *damping_schedule;
     gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
     const char *step, *fisher, *inverse, *recurrent;
     gboolean strict, double_factors, damping_in_model;
@@ -77,14 +80,17 @@ typedef struct {
     DlhNode *damping;  /* f64: what the inverses add to the curvature */
     gboolean damped;   /* whether that is above 0 */
     DlhNode *lambda;   /* f64: of the quadratic model; a state when it is adapted */
+    DlhNode *boost;    /* (nullable) f64 state: what recoveries multiplied a lambda by that is not
+                          adapted */
     DlhNode *gamma;    /* (nullable) f64 state: when searched, damping is its square */
     double eta;        /* L2 coefficient in all */
     double loss_scale; /* of the log-likelihood in the loss */
-    DlhNode **nabla;   /* gradients of the loss with its L2 term, not clipped */
-    DlhNode **u;       /* U of each parameter */
-    GPtrArray *held;   /* DlhNode*: states of inverses, */
-    GPtrArray *fresh;  /* and what the phase "inverses" assigns to each */
-    DlhNode *raised;   /* (nullable): how many factors needed more damping than asked for */
+    const DlhObjective *part; /* what the model makes of the cases that F is taken from */
+    DlhNode **nabla;          /* gradients of the loss with its L2 term, not clipped */
+    DlhNode **u;              /* U of each parameter */
+    GPtrArray *held;          /* DlhNode*: states of inverses, */
+    GPtrArray *fresh;         /* and what the phase "inverses" assigns to each */
+    DlhNode *raised;          /* (nullable): how many factors needed more damping than asked for */
 } Kfac;
 
 /* How a Kronecker block is inverted: prepare() declares states, adds what they are assigned in the
@@ -155,6 +161,9 @@ gboolean kfac_adapts (const Kfac *k);
 gboolean kfac_begin_damping (Kfac *k, GError **error);
 /* Compares the loss at theta + @delta with what the model says, @change. */
 void kfac_adapt_damping (Kfac *k, DlhNode *const *delta, DlhNode *change);
+/* When a step is not finite: takes the one before back, @last one a parameter, zeroes @states, and
+ * raises the damping. */
+void kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states);
 void kfac_search_gamma (Kfac *k, const KfacDirection *previous);
 
 /* step.c */

@@ -8,7 +8,7 @@
  * only products u' F v = mean over cases of (J u)' F_R (J v) are needed, J the Jacobian of the
  * outputs: a forward derivative a direction, no backward pass. F_R is the metric on the outputs
  * that the option fisher names; drawn targets and random signs estimate the Fisher, which is taken
- * exactly here. All scalars are f64. */
+ * exactly here, on a part of the batch (tau_2 of the paper). All scalars are f64. */
 #include <string.h>
 #include "kfac.h"
 
@@ -39,7 +39,7 @@ by_case (DlhDistribution *prediction, DlhNode *z)
 static DlhNode *
 metric_of (Kfac *k, DlhNode *t)
 {
-    const DlhObjective *objective = dlh_update_objective (k->update);
+    const DlhObjective *objective = k->part;
     DlhNode *z = dlh_distribution_outputs (objective->prediction), *dz, *loss;
 
     if (strcmp (k->opt->fisher, "euclidean") == 0)
@@ -55,14 +55,13 @@ metric_of (Kfac *k, DlhNode *t)
 KfacDirection
 kfac_direction (Kfac *k, DlhNode *const *v)
 {
-    const DlhObjective *objective = dlh_update_objective (k->update);
     const guint n = dlh_update_n_params (k->update);
     g_autofree DlhNode **values = g_new (DlhNode *, n + 1);
     KfacDirection d = {.v = v};
 
     for (guint i = 0; i < n; i++)
         values[i] = dlh_update_value (k->update, i);
-    d.outputs = dlh_jvp (dlh_distribution_outputs (objective->prediction), values, v, n);
+    d.outputs = dlh_jvp (dlh_distribution_outputs (k->part->prediction), values, v, n);
     d.metric = metric_of (k, d.outputs);
     d.slope = kfac_inner (k, k->nabla, v);
     return d;
@@ -74,7 +73,7 @@ curvature (Kfac *k, const KfacDirection *a, const KfacDirection *b)
 {
     DlhNode *f = dlh_dot (dlh_cast (a->metric, DLH_F64), dlh_cast (b->outputs, DLH_F64));
 
-    f = dlh_scale (f, k->loss_scale / k->n_cases);
+    f = dlh_scale (f, k->loss_scale / k->part->n_cases);
     return dlh_add (f, dlh_mul (dlh_offset (k->lambda, k->eta), kfac_inner (k, a->v, b->v)));
 }
 

@@ -107,11 +107,35 @@ trust_region (Kfac *k, DlhNode *lr)
     // Rounding can leave a negative sum; it stands for 0.
     kl = dlh_mul (dlh_square (lr), dlh_max (sum, dlh_full_like (sum, 0)));
     kl = dlh_scale (kl, 1 / k->loss_scale);
+    // Before anything is stored: a step that is not finite is not made.
+    kl = dlh_assert_finite (kl, "the step's change of the predictions");
     dlh_update_log (k->update, "kfac_kl", kl);
     if (limit == 0)
         return dlh_full_like (lr, 1);
     most = dlh_full_like (kl, limit);
     return dlh_sqrt (dlh_div (most, dlh_max (kl, most)));
+}
+
+// What the last step was, from the state that is kept anyway. Without momentum there is none: one
+// is made.
+static void
+fixed_recovery (Kfac *k, DlhNode *lr, DlhNode *const *delta)
+{
+    const guint n = dlh_update_n_params (k->update);
+    g_autofree DlhNode **last = g_new (DlhNode *, n + 1);
+    g_autofree DlhNode **states = g_new (DlhNode *, n + 1);
+    DlhNode *rate = dlh_update_state_full (k->update, "rate", dlh_node_dtype (lr), dlh_shape (),
+                                           (DlhInit){.kind = DLH_INIT_ZEROS});
+
+    if (k->opt->momentum > 0)
+        dlh_update_assign (k->update, rate, lr);
+    for (guint i = 0; i < n; i++) {
+        states[i] = dlh_update_state (k->update, i, k->opt->momentum > 0 ? "velocity" : "step");
+        last[i] = k->opt->momentum > 0 ? dlh_neg (dlh_mul (states[i], rate)) : states[i];
+        if (k->opt->momentum == 0)
+            dlh_update_assign (k->update, states[i], delta[i]);
+    }
+    kfac_recover (k, last, states);
 }
 
 static void
@@ -131,6 +155,7 @@ fixed_step (Kfac *k, DlhNode *begun, DlhNode **delta)
         }
         delta[i] = dlh_neg (dlh_mul (step, lr));
     }
+    fixed_recovery (k, lr, delta);
     if (kfac_adapts (k)) {
         KfacDirection d = kfac_direction (k, delta);
         KfacModel m = kfac_model (k, &d, NULL);
@@ -155,7 +180,7 @@ quadratic_step (Kfac *k, DlhNode *begun, DlhNode **delta)
 
     for (guint i = 0; i < n; i++) {
         proposal[i] = dlh_neg (k->u[i]);
-        states[i] = momentum ? dlh_update_state (k->update, i, "step") : NULL;
+        states[i] = dlh_update_state (k->update, i, "step");
     }
     now = kfac_direction (k, proposal);
     if (momentum)
@@ -163,7 +188,9 @@ quadratic_step (Kfac *k, DlhNode *begun, DlhNode **delta)
     m = kfac_model (k, &now, momentum ? &before : NULL);
     alpha = dlh_mul (dlh_mul (m.alpha, schedule), dlh_cast (begun, DLH_F64));
     mu = dlh_mul (dlh_mul (m.mu, schedule), dlh_cast (begun, DLH_F64));
-    change = kfac_model_change (&m, alpha, mu);
+    // Before anything is stored: a step that is not finite is not made.
+    change =
+        dlh_assert_finite (kfac_model_change (&m, alpha, mu), "the step's change of the model");
     dlh_update_log (k->update, "kfac_alpha", alpha);
     dlh_update_log (k->update, "kfac_mu", mu);
     dlh_update_log (k->update, "kfac_model_change", change);
@@ -171,11 +198,11 @@ quadratic_step (Kfac *k, DlhNode *begun, DlhNode **delta)
         const DlhDType t = dlh_node_dtype (proposal[i]);
 
         delta[i] = dlh_mul (proposal[i], dlh_cast (alpha, t));
-        if (momentum) {
+        if (momentum)
             delta[i] = dlh_add (delta[i], dlh_mul (states[i], dlh_cast (mu, t)));
-            dlh_update_assign (k->update, states[i], delta[i]);
-        }
+        dlh_update_assign (k->update, states[i], delta[i]);
     }
+    kfac_recover (k, states, states);
     kfac_adapt_damping (k, delta, change);
     kfac_search_gamma (k, momentum ? &before : NULL);
 }
