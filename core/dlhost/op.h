@@ -26,6 +26,8 @@ typedef enum {
     DLH_OP_IN_PLACE = 1 << 3,    /* run() accepts out == in[0] */
     DLH_OP_STEPWISE = 1 << 4,    /* piecewise linear: second-order gradient is zero */
     DLH_OP_FALLIBLE = 1 << 5,    /* run() can fail: it is done before any variable changes */
+    DLH_OP_SERIAL = 1 << 6,      /* run() gains little from threads: such steps that do not need each
+                                  * other run side by side, a thread each */
 } DlhOpFlags;
 
 /* One execution of a non-element-wise op. Memory is contiguous, row-major, 64-byte aligned. */

@@ -351,6 +351,7 @@ bind_steps (Binder *b, GError **error)
         DlhInstruction *in = &b->f->instructions[b->f->n_instructions++];
 
         in->kind = s->kind;
+        in->n_beside = s->position == s->begin ? s->end - s->begin + 1 : 0;
         link_step (b, i, s);
         if (s->kind == DLH_STEP_FUSED)
             bind_fused (b, i, s, in);
@@ -359,6 +360,8 @@ bind_steps (Binder *b, GError **error)
         else if (!bind_kernel (b, c->order[i], s, in, error))
             return FALSE;
     }
+    b->f->side = g_new0 (guint, c->steps->len + 1);
+    b->f->failures = g_new0 (GError *, c->steps->len + 1);
     bind_outputs (b);
     bind_commits (b);
     return TRUE;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 #include <dlhost/dlhost.h>
+#include "cpu/parallel.h"
 #include "exec/private.h"
 
 DlhFunction *
@@ -40,6 +41,8 @@ dlh_function_unref (DlhFunction *function)
     g_free (function->inputs);
     g_free (function->input_used);
     g_free (function->instructions);
+    g_free (function->side);
+    g_free (function->failures);
     g_clear_pointer (&function->patches, g_array_unref);
     g_clear_pointer (&function->links, g_array_unref);
     g_clear_pointer (&function->commits, g_array_unref);
@@ -103,6 +106,91 @@ execute (DlhInstruction *in, GError **error)
     return TRUE;
 }
 
+/* Side by side. */
+
+typedef struct {
+    DlhFunction *f;
+    guint n;      /* in f->side, the longest first */
+    gint started; /* how many have been taken */
+} Side;
+
+static void
+take_turns (gsize begin, gsize end, guint thread, gpointer user_data)
+{
+    Side *side = user_data;
+    guint k;
+
+    (void)begin, (void)end, (void)thread;
+    while ((k = (guint)g_atomic_int_add (&side->started, 1)) < side->n) {
+        guint i = side->f->side[k];
+
+        execute (&side->f->instructions[i], &side->f->failures[i]);
+    }
+}
+
+static void
+sort_by_flops (const DlhFunction *f, guint *side, guint n)
+{
+    for (guint k = 1; k < n; k++)
+        for (guint j = k;
+             j > 0 && f->instructions[side[j - 1]].flops < f->instructions[side[j]].flops; j--) {
+            guint t = side[j];
+
+            side[j] = side[j - 1];
+            side[j - 1] = t;
+        }
+}
+
+// Instructions @first .. @first + @n - 1: those that are longer than a thread's share of what is
+// left have all threads in turn, the others a thread each. Returns: the first that failed, or @n.
+static guint
+run_side_by_side (DlhFunction *f, guint first, guint n)
+{
+    const guint n_threads = dlh_get_threads ();
+    double left = 0;
+    guint alone = 0;
+
+    for (guint k = 0; k < n; k++) {
+        f->side[k] = first + k;
+        f->failures[first + k] = NULL;
+        left += f->instructions[first + k].flops;
+    }
+    sort_by_flops (f, f->side, n);
+    while (alone < n && (n_threads == 1 || n - alone == 1 ||
+                         f->instructions[f->side[alone]].flops * n_threads > left)) {
+        left -= f->instructions[f->side[alone]].flops;
+        execute (&f->instructions[f->side[alone]], &f->failures[f->side[alone]]);
+        alone++;
+    }
+    if (alone < n) {
+        Side side = {f, n, (gint)alone};
+
+        dlh_parallel_for (n_threads, 1, take_turns, &side);
+    }
+    for (guint k = 0; k < n; k++)
+        if (f->failures[first + k])
+            return k;
+    return n;
+}
+
+static gboolean
+fail_at (const DlhInstruction *in, GError **error)
+{
+    if (*in->node->scope)
+        g_prefix_error (error, "%s: ", in->node->scope);
+    return FALSE;
+}
+
+// The first failure in the order of steps counts; the others are forgotten.
+static gboolean
+fail_first (DlhFunction *f, guint first, guint n, guint failed, GError **error)
+{
+    g_propagate_error (error, g_steal_pointer (&f->failures[first + failed]));
+    for (guint k = failed + 1; k < n; k++)
+        g_clear_error (&f->failures[first + k]);
+    return fail_at (&f->instructions[first + failed], error);
+}
+
 static void
 finish (DlhFunction *f)
 {
@@ -118,23 +206,25 @@ finish (DlhFunction *f)
     }
 }
 
-static gboolean
-fail_at (const DlhInstruction *in, GError **error)
-{
-    if (*in->node->scope)
-        g_prefix_error (error, "%s: ", in->node->scope);
-    return FALSE;
-}
-
 gboolean
 dlh_function_run (DlhFunction *function, DlhTensor *const *inputs, guint n_inputs, GError **error)
 {
     if (!check_inputs (function, inputs, n_inputs, error))
         return FALSE;
     patch_inputs (function, inputs);
-    for (guint i = 0; i < function->n_instructions; i++)
-        if (!execute (&function->instructions[i], error))
+    for (guint i = 0; i < function->n_instructions;) {
+        const guint n = function->instructions[i].n_beside;
+
+        if (n > 1) {
+            const guint failed = run_side_by_side (function, i, n);
+
+            if (failed < n)
+                return fail_first (function, i, n, failed, error);
+        } else if (!execute (&function->instructions[i], error)) {
             return fail_at (&function->instructions[i], error);
+        }
+        i += n;
+    }
     finish (function);
     return TRUE;
 }

@@ -355,7 +355,15 @@ order_copies_first (DlhCompiler *c)
 }
 
 /* Order: Kahn's algorithm; writes as soon as they can be, to free what they consumed, else in the
- * order of making. */
+ * order of making. Serial steps wait until nothing else can be done; those that are ready by then
+ * do not need each other and run side by side. */
+
+static gboolean
+is_serial (const DlhStep *s)
+{
+    return s->kind == DLH_STEP_KERNEL && (s->node->op->flags & DLH_OP_SERIAL) &&
+           dlh_get_threads () > 1;
+}
 
 static guint
 best_ready (DlhCompiler *c, GArray *ready)
@@ -366,10 +374,40 @@ best_ready (DlhCompiler *c, GArray *ready)
         DlhStep *a = c->steps->pdata[g_array_index (ready, guint, i)];
         DlhStep *b = c->steps->pdata[g_array_index (ready, guint, best)];
 
+        if (is_serial (a) != is_serial (b)) {
+            if (is_serial (b))
+                best = i;
+            continue;
+        }
         if (a->writes != b->writes ? a->writes : a->key < b->key)
             best = i;
     }
     return best;
+}
+
+// Appends the best step that is ready to the order.
+static DlhStep *
+take_step (DlhCompiler *c, GArray *ready, guint position)
+{
+    guint i = best_ready (c, ready), s = g_array_index (ready, guint, i);
+    DlhStep *step = c->steps->pdata[s];
+
+    g_array_remove_index_fast (ready, i);
+    step->position = position;
+    c->order[position] = s;
+    return step;
+}
+
+// What waited for @step alone is ready now.
+static void
+release (DlhCompiler *c, const DlhStep *step, GArray *ready)
+{
+    for (guint k = 0; k < step->after->len; k++) {
+        guint t = g_array_index (step->after, guint, k);
+
+        if (--((DlhStep *)c->steps->pdata[t])->n_before == 0)
+            g_array_append_val (ready, t);
+    }
 }
 
 static void
@@ -389,17 +427,18 @@ schedule (DlhCompiler *c)
             g_array_append_val (ready, s);
     c->order = g_new (guint, c->steps->len + 1);
     while (ready->len) {
-        guint i = best_ready (c, ready), s = g_array_index (ready, guint, i);
-        DlhStep *step = c->steps->pdata[s];
+        guint begin = n, n_others = ready->len - 1;
+        // A serial step is the best only when all that are ready are.
+        gboolean serial = is_serial (take_step (c, ready, n++));
 
-        g_array_remove_index_fast (ready, i);
-        step->position = n;
-        c->order[n++] = s;
-        for (guint k = 0; k < step->after->len; k++) {
-            guint t = g_array_index (step->after, guint, k);
+        for (guint k = 0; serial && k < n_others; k++)
+            take_step (c, ready, n++);
+        for (guint k = begin; k < n; k++) {
+            DlhStep *step = c->steps->pdata[c->order[k]];
 
-            if (--((DlhStep *)c->steps->pdata[t])->n_before == 0)
-                g_array_append_val (ready, t);
+            step->begin = begin;
+            step->end = n - 1;
+            release (c, step, ready);
         }
     }
     g_assert (n == c->steps->len);
@@ -427,7 +466,7 @@ extend (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
     if (buffer >= 0) {
         DlhBuffer *b = &g_array_index (c->buffers, DlhBuffer, buffer);
 
-        b->last = MAX (b->last, ((DlhStep *)c->steps->pdata[step])->position);
+        b->last = MAX (b->last, ((DlhStep *)c->steps->pdata[step])->end);
     }
 }
 
@@ -439,7 +478,7 @@ make_buffers (DlhCompiler *c)
             c->values[id].root == dlh_graph_node (c->graph, id)) {
             DlhStep *s = c->steps->pdata[c->producer[id]];
 
-            c->buffer[id] = new_buffer (c, bytes_of (c->values[id].root), s->position, s->position);
+            c->buffer[id] = new_buffer (c, bytes_of (c->values[id].root), s->begin, s->end);
         }
     for (guint s = 0; s < c->steps->len; s++) {
         DlhStep *step = c->steps->pdata[s];
@@ -449,7 +488,7 @@ make_buffers (DlhCompiler *c)
             gsize bytes = step->node->op->workspace (step->node);
 
             if (bytes)
-                c->work[s] = new_buffer (c, bytes, step->position, step->position);
+                c->work[s] = new_buffer (c, bytes, step->begin, step->end);
         }
         if (step->kind == DLH_STEP_COPY && step->target < 0)
             c->stage[-1 - step->target] =
@@ -500,7 +539,7 @@ share_buffers (DlhCompiler *c)
         DlhStep *s = c->steps->pdata[index];
         guint n = s->kind == DLH_STEP_FUSED ? s->group->members->len : 1;
 
-        if (s->kind == DLH_STEP_COPY ||
+        if (s->kind == DLH_STEP_COPY || s->begin != s->end ||
             (s->kind == DLH_STEP_KERNEL && !(s->node->op->flags & DLH_OP_IN_PLACE)))
             continue;
         for (guint i = 0; i < n; i++) {

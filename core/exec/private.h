@@ -56,6 +56,7 @@ typedef struct {
     GArray *after;     /* guint: steps that must come later */
     guint n_before;
     guint position;    /* in the schedule */
+    guint begin, end;  /* positions of the steps that run beside it, itself among them */
 } DlhStep;
 
 typedef struct {
@@ -116,6 +117,7 @@ typedef struct {
     DlhNode *node;
     char *name;
     double flops, bytes;
+    guint n_beside; /* how many run side by side from here on, 1 for itself; 0: not the first of them */
 } DlhInstruction;
 
 typedef struct {
@@ -148,6 +150,8 @@ struct _DlhFunction {
     gboolean *input_used;
     DlhInstruction *instructions;
     guint n_instructions;
+    guint *side;       /* room for the numbers of those that run side by side, */
+    GError **failures; /* and for what went wrong in each */
     GArray *patches;
     GArray *links; /* DlhLink */
     GArray *commits;

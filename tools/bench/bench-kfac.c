@@ -250,6 +250,7 @@ main (int argc, char **argv)
                .rounds = argc > 3 ? (guint)atoi (argv[3]) : 15};
 
     dlh_set_threads (b.threads);
+    setvbuf (stdout, NULL, _IOLBF, 0);
     b.x = dlh_tensor_new (DLH_F32, dlh_shape (b.batch, 784), NULL);
     for (gint64 i = 0; i < dlh_tensor_count (b.x); i++)
         dlh_tensor_set (b.x, i, (double)((guint64)i * 2654435761u % 1000) / 1000);

@@ -203,13 +203,13 @@ describe (Kfac *k, const Block *b)
 
     switch (b->kind) {
     case BLOCK_PRODUCT:
-        dlh_update_note (k->update,
-                         "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                         "%s%s%s%s",
-                         name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
-                         b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
-                         b->inverse == &kfac_cholesky ? "" : ", ",
-                         b->inverse == &kfac_cholesky ? "" : b->inverse->name);
+        dlh_update_note (
+            k->update,
+            "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT "%s%s%s%s%s", name,
+            dlh_node_op (g_array_index (b->uses, Use, 0).node)->name, b->n_in + (b->bias >= 0),
+            b->n_out, groups ? groups : "", time ? time : "",
+            b->inverse == &kfac_cholesky ? "" : ", ",
+            b->inverse == &kfac_cholesky ? "" : b->inverse->name, b->by_rows ? ", by rows" : "");
         return;
     case BLOCK_TABLE:
         dlh_update_note (k->update,
@@ -284,10 +284,11 @@ kfac_find_blocks (Kfac *k, GError **error)
             g_array_append_val (k->blocks, b);
             if (!check_strict (k, &b, error))
                 return FALSE;
+            g_array_index (k->blocks, Block, k->blocks->len - 1).by_rows = kfac_by_rows (k, &b);
             done[i] = TRUE;
             if (b.bias >= 0)
                 done[b.bias] = TRUE;
-            describe (k, &b);
+            describe (k, &g_array_index (k->blocks, Block, k->blocks->len - 1));
         }
     return TRUE;
 }

@@ -52,10 +52,8 @@ use_inputs (const Block *b, const Use *use)
 }
 
 static DlhNode *
-use_outputs (const Block *b, const Use *use, guint j)
+use_outputs (const Block *b, const Use *use, DlhNode *g)
 {
-    DlhNode *g = use->g->pdata[j];
-
     if (b->kind == BLOCK_TABLE || dlh_node_is (use->node, "linear"))
         g = flat_rows (g);
     else
@@ -91,10 +89,20 @@ kfac_input_rows (const Block *b, gboolean ones)
 DlhNode *
 kfac_output_rows (const Block *b, guint j)
 {
+    g_autoptr (GPtrArray) gs = g_ptr_array_new ();
+
+    for (guint i = 0; i < b->uses->len; i++)
+        g_ptr_array_add (gs, g_array_index (b->uses, Use, i).g->pdata[j]);
+    return kfac_rows_of (b, (DlhNode **)gs->pdata);
+}
+
+DlhNode *
+kfac_rows_of (const Block *b, DlhNode *const *gs)
+{
     g_autoptr (GPtrArray) parts = g_ptr_array_new ();
 
     for (guint i = 0; i < b->uses->len; i++)
-        g_ptr_array_add (parts, use_outputs (b, &g_array_index (b->uses, Use, i), j));
+        g_ptr_array_add (parts, use_outputs (b, &g_array_index (b->uses, Use, i), gs[i]));
     return join (parts);
 }
 
@@ -169,11 +177,13 @@ product_statistics (Kfac *k, Block *b)
 {
     const gint64 n_in = b->n_in + (b->bias >= 0);
     DlhNode *x = kfac_input_rows (b, FALSE);
+    // Of few rows a column of ones is less to copy than the moment is.
+    const gboolean few = b->bias >= 0 && dlh_node_dim (x, 1) <= dlh_node_dim (x, 2);
 
     b->rows_per_case = (double)dlh_node_dim (x, 1) / k->n_cases;
     b->a = kfac_moving_average (
         k, kfac_block_state (k, b, "A", k->dtype, square (b, n_in), DLH_INIT_ZEROS),
-        second_moment (x, b->bias >= 0));
+        second_moment (few ? kfac_input_rows (b, TRUE) : x, b->bias >= 0 && !few));
     b->g = kfac_moving_average (
         k, kfac_block_state (k, b, "G", k->dtype, square (b, b->n_out), DLH_INIT_ZEROS),
         output_moment (k, b));

@@ -198,6 +198,9 @@ DLH_PLUGIN_DEFINE (
         DLH_CHOICE (KfacOptions, inverse, "cholesky", "cholesky|eigen|ekfac",
                     "Damped factors inverted; exact damping in their eigenbases; or with measured "
                     "eigenvalues (EK-FAC)"),
+        DLH_CHOICE (KfacOptions, precondition, "cheapest", "cheapest|gradient|rows",
+                    "The gradient; or, with the same result, the rows of the batch that it is made "
+                    "of; or whichever costs fewer operations"),
         DLH_CHOICE (
             KfacOptions, recurrent, "independence", "independence|option1|option2",
             "Weights that time steps share: no correlation between steps, or one of the two "

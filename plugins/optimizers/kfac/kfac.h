@@ -6,6 +6,7 @@
  *   curvature.c   what is back-propagated: the metric on the outputs
  *   factors.c     statistics of each block
  *   inverse.c     Kronecker blocks: damped inverses, eigenbases, EK-FAC
+ *   rows.c        the batch's rows preconditioned instead of its gradient, where that is cheaper
  *   recurrent.c   Kronecker blocks with correlations in time
  *   damping.c     lambda and gamma, fixed and adapted
  *   quadratic.c   the model of the loss around the parameters
@@ -30,7 +31,7 @@ typedef struct {
     DlhDoubles damping_milestones;
     const char *damping_schedule;
     gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
-    const char *step, *fisher, *inverse, *recurrent;
+    const char *step, *fisher, *inverse, *precondition, *recurrent;
     gboolean strict, double_factors, damping_in_model;
 } KfacOptions;
 
@@ -66,7 +67,9 @@ typedef struct {
     DlhNode *scales;  /* and of the squared gradients in the eigenbasis (EK-FAC) */
     DlhNode *held[6]; /* states of the inverse, in a meaning of its own */
     DlhNode *fisher;  /* BLOCK_DENSE: its state; BLOCK_DIAGONAL: the diagonal */
+    gboolean by_rows; /* U comes from the batch's rows: there is uv and no v (rows.c) */
     DlhNode *v, *u;   /* V (groups, n_out, n_in + bias) or as the parameter, and U */
+    DlhNode *uv;      /* <U, V> */
 } Block;
 
 typedef struct {
@@ -120,6 +123,8 @@ void kfac_add_statistics (Kfac *k, Block *b);
  * column or sample @j. */
 DlhNode *kfac_input_rows (const Block *b, gboolean ones);
 DlhNode *kfac_output_rows (const Block *b, guint j);
+/* The same of gradients at the uses' nodes, one a use. */
+DlhNode *kfac_rows_of (const Block *b, DlhNode *const *gs);
 guint kfac_n_columns (const Block *b);
 /* What the sum over columns or samples is multiplied by: samples are averaged. */
 double kfac_column_weight (const Kfac *k, const Block *b);
@@ -169,6 +174,12 @@ void kfac_search_gamma (Kfac *k, const KfacDirection *previous);
 /* step.c */
 #define KFAC_KL_CLIP 1e-2
 void kfac_step (Kfac *k);
+
+/* rows.c */
+/* Whether the block's U shall be made of rows. */
+gboolean kfac_by_rows (Kfac *k, const Block *b);
+/* Sets u and uv. */
+void kfac_precondition_rows (Kfac *k, Block *b);
 
 /* recurrent.c */
 void kfac_add_lagged_statistics (Kfac *k, Block *b);

@@ -55,6 +55,10 @@ precondition (Kfac *k, Block *b)
 {
     switch (b->kind) {
     case BLOCK_PRODUCT:
+        if (b->by_rows) {
+            kfac_precondition_rows (k, b);
+            return;
+        }
         b->v = product_gradient (k, b);
         b->u = b->inverse->apply (k, b);
         return;
@@ -98,9 +102,11 @@ trust_region (Kfac *k, DlhNode *lr)
     const double limit = k->opt->kl_clip < 0 ? KFAC_KL_CLIP : k->opt->kl_clip;
     DlhNode *sum = NULL, *kl, *most;
 
+    if (limit == 0)
+        return dlh_full_like (lr, 1);
     for (guint i = 0; i < k->blocks->len; i++) {
         Block *b = &g_array_index (k->blocks, Block, i);
-        DlhNode *term = dlh_dot (b->u, b->v);
+        DlhNode *term = b->by_rows ? b->uv : dlh_dot (b->u, b->v);
 
         sum = sum ? dlh_add (sum, term) : term;
     }
@@ -110,8 +116,6 @@ trust_region (Kfac *k, DlhNode *lr)
     // Before anything is stored: a step that is not finite is not made.
     kl = dlh_assert_finite (kl, "the step's change of the predictions");
     dlh_update_log (k->update, "kfac_kl", kl);
-    if (limit == 0)
-        return dlh_full_like (lr, 1);
     most = dlh_full_like (kl, limit);
     return dlh_sqrt (dlh_div (most, dlh_max (kl, most)));
 }
