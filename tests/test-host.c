@@ -427,6 +427,9 @@ main (int argc, char **argv)
     g_test_add_func ("/host/quiet/prints-nothing", quiet_prints_nothing);
     g_test_add_data_func ("/host/kill/sgd-resumes-bitwise", "sgd", kill_and_resume);
     g_test_add_data_func ("/host/kill/adam-resumes-bitwise", "adam", kill_and_resume);
+    // Checkpoints every 50 steps fall into all stages of 7 steps.
+    g_test_add_data_func ("/host/kill/kfac-beside-resumes-bitwise",
+                          "kfac,inverses=7,inverse_delay=5", kill_and_resume);
     g_test_add_data_func ("/host/kill/aggmo-resumes-bitwise", "aggmo", kill_and_resume);
     g_test_add_data_func ("/host/kill/kfac-resumes-bitwise", "kfac,statistics=3,inverses=7",
                           kill_and_resume);
