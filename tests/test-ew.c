@@ -84,11 +84,11 @@ random_load (Case *c, guint i)
 static void
 random_instruction (Case *c, guint i)
 {
-    static const DlhEwId ids[] = {DLH_EW_add, DLH_EW_sub,   DLH_EW_mul, DLH_EW_scale,
-                                  DLH_EW_max, DLH_EW_scale, DLH_EW_mul, DLH_EW_square};
+    static const DlhEwId ids[] = {DLH_EW_add,   DLH_EW_sub, DLH_EW_mul,    DLH_EW_scale, DLH_EW_max,
+                                  DLH_EW_scale, DLH_EW_mul, DLH_EW_square, DLH_EW_neg,   DLH_EW_add};
     DlhEwInstruction in = {.dtype = c->dtype, .x = {0xffff, 0xffff, 0xffff}};
     DlhEwId id = ids[g_rand_int_range (c->rand, 0, G_N_ELEMENTS (ids))];
-    guint n = id == DLH_EW_scale || id == DLH_EW_square ? 1 : 2;
+    guint n = id == DLH_EW_scale || id == DLH_EW_square || id == DLH_EW_neg ? 1 : 2;
 
     in.y = (guint16) (c->n_loads + c->n_constants + i);
     for (guint k = 0; k < n; k++)
@@ -189,6 +189,9 @@ evaluate (const Case *c, void *const *slots, gsize element, double *reg)
             break;
         case DLH_EW_sub:
             y = a - b;
+            break;
+        case DLH_EW_neg:
+            y = -a;
             break;
         case DLH_EW_mul:
             y = a * b;

@@ -170,6 +170,28 @@ merge_product (Build *b, DlhEwInstruction *in)
     product->loop = NULL;
 }
 
+// x + (-y) and (-y) + x are x - y, x - (-y) is x + y: to the bit, but for the sign of a NaN. A step of
+// descent is a sum with a negated product, of which a pair remains.
+static void
+merge_negation (Build *b, DlhEwInstruction *in)
+{
+    const gboolean add = is_loop (in, DLH_EW_add), sub = is_loop (in, DLH_EW_sub);
+    DlhEwInstruction *first = add ? made_for (b, in->x[0]) : NULL;
+    DlhEwInstruction *second = add || sub ? made_for (b, in->x[1]) : NULL, *gone;
+
+    if (second && is_loop (second, DLH_EW_neg)) {
+        gone = second;
+    } else if (first && is_loop (first, DLH_EW_neg)) {
+        gone = first;
+        in->x[0] = in->x[1];
+    } else {
+        return;
+    }
+    in->loop = dlh_loops ()->ew[add ? DLH_EW_sub : DLH_EW_add][in->dtype - 1];
+    in->x[1] = gone->x[0];
+    gone->loop = NULL;
+}
+
 static void
 merge_pair (Build *b, DlhEwInstruction *in)
 {
@@ -245,8 +267,10 @@ merge_pairs (Build *b)
     DlhEwProgram *program = b->program;
     guint n = 0;
 
-    for (guint i = 0; i < program->n_instructions; i++)
+    for (guint i = 0; i < program->n_instructions; i++) {
+        merge_negation (b, &program->instructions[i]);
         merge_pair (b, &program->instructions[i]);
+    }
     for (guint i = 0; i < program->n_instructions; i++)
         if (program->instructions[i].loop)
             program->instructions[n++] = program->instructions[i];
@@ -256,12 +280,29 @@ merge_pairs (Build *b)
 
 /* Stores and buffers. */
 
+// Values of operands first: another store may put its own in an operand's place.
+static void
+sort_stores (Build *b)
+{
+    EwStore *stores = b->program->stores;
+    guint n = 0;
+
+    for (guint i = 0; i < b->program->n_stores; i++)
+        if (b->written[stores[i].reg] < 0) {
+            EwStore s = stores[i];
+
+            memmove (stores + n + 1, stores + n, (i - n) * sizeof s);
+            stores[n++] = s;
+        }
+}
+
 static void
 choose_stores (Build *b)
 {
     DlhEwProgram *program = b->program;
     gboolean direct[DLH_EW_MAX_REGISTERS + 1] = {FALSE};
 
+    sort_stores (b);
     for (guint i = 0; i < program->n_stores; i++) {
         EwStore *s = &program->stores[i];
 
