@@ -508,8 +508,9 @@ rho_replays_draws (void)
     g_auto (Bench) b = {0};
 
     bend = 0;
-    bend_power = 3;
-    bench_init (&b, &bent, NULL, settings, regression (1, 1), (DlhTraining){0});
+    bend_power = 3; // and the run's decoupled decay, which comes after the step, does not count
+    bench_init (&b, &bent, NULL, settings, regression (1, 1),
+                (DlhTraining){.decoupled_weight_decay = 0.1});
     b.x = test_tensor_random (DLH_F64, dlh_shape (40, 1), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (40, 1), 2);
     for (guint t = 0; t < 4; t++)

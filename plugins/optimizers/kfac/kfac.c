@@ -38,12 +38,18 @@ log_raises (Kfac *k)
     dlh_update_log (k->update, "kfac_damping_raised", state);
 }
 
+static gint64
+statistics_period (const Kfac *k)
+{
+    return k->opt->statistics > 0 ? k->opt->statistics : kfac_is_quadratic (k) ? 1 : 4;
+}
+
 // min (1 - 1/n, decay) with n counting updates from 1: the first one overwrites.
 static DlhNode *
 average_weight (Kfac *k)
 {
     DlhNode *step = dlh_update_step (k->update);
-    DlhNode *n = dlh_offset (dlh_scale (step, 1 / (double)k->opt->statistics), 1);
+    DlhNode *n = dlh_offset (dlh_scale (step, 1 / (double)statistics_period (k)), 1);
 
     return dlh_min (dlh_sub (dlh_full_like (n, 1), dlh_reciprocal (n)),
                     dlh_full_like (n, k->opt->decay));
@@ -111,7 +117,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     if ((kfac_is_quadratic (&k) || kfac_adapts (&k)) &&
         !(k.part = dlh_update_part (u, part_of (&k), error)))
         return FALSE;
-    dlh_update_phase (u, "statistics", DLH_PHASE_WITH, opt->statistics, 0);
+    dlh_update_phase (u, "statistics", DLH_PHASE_WITH, statistics_period (&k), 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
     dlh_update_phase_delay (u, "inverses", opt->inverse_delay);
     if (!kfac_find_blocks (&k, error) || !kfac_propagate (&k, error))
@@ -131,7 +137,7 @@ DLH_PLUGIN_DEFINE (
         DLH_CHOICE (KfacOptions, step, "fixed", "fixed|quadratic",
                     "Step size and momentum: lr and momentum; or the minimum of the quadratic "
                     "model with the exact Fisher, where damping is adapted too"),
-        DLH_DOUBLE (KfacOptions, lr, 0.1, 0.0, 1e6, "Step size of step=fixed",
+        DLH_DOUBLE (KfacOptions, lr, 0.3, 0.0, 1e6, "Step size of step=fixed",
                     .flags = DLH_MIN_OPEN),
         DLH_DOUBLE (KfacOptions, momentum, 0.9, 0.0, 1.0,
                     "Damping of the velocity; 0: none. With step=quadratic only whether there is "
@@ -140,7 +146,7 @@ DLH_PLUGIN_DEFINE (
         DLH_DOUBLE (
             KfacOptions, damping, -1, -1.0, 1e6,
             "Added to the curvature (lambda), where adapted its start; 0: pseudo-inverse, with "
-            "inverse=eigen or ekfac; -1: 0.3, of step=quadratic 150"),
+            "inverse=eigen or ekfac; -1: 0.3, of step=quadratic 1"),
         DLH_INT (KfacOptions, damping_period, -1, -1, 1000000,
                  "Steps between adaptations of lambda to the model's fit; 0: never; -1: 0, of "
                  "step=quadratic 5",
@@ -180,7 +186,8 @@ DLH_PLUGIN_DEFINE (
                     .unit = "nats"),
         DLH_DOUBLE (KfacOptions, decay, 0.95, 0.0, 1.0, "Moving average of the statistics",
                     .flags = DLH_MAX_OPEN),
-        DLH_INT (KfacOptions, statistics, 4, 1, 1000000, "Steps between updates of the statistics",
+        DLH_INT (KfacOptions, statistics, 0, 0, 1000000,
+                 "Steps between updates of the statistics; 0: 4, of step=quadratic 1",
                  .unit = "steps"),
         DLH_INT (KfacOptions, inverses, 20, 1, 1000000, "Steps between inversions of the factors",
                  .unit = "steps"),
