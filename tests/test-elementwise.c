@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Element-wise ops: values of every instruction set against libm in f64, NaN and infinity, integers,
- * conversions, what makers simplify and what they refuse. */
+/* Element-wise ops: values of every instruction set against libm in f64, NaN and infinity,
+ * integers, conversions, what makers simplify and what they refuse. */
 #include "cpu/loops.h"
 #include "test.h"
 
@@ -149,7 +149,7 @@ find_levels (const DlhLoops *levels[3])
 static double
 point (const Function *f, guint i)
 {
-    double u = (double) i / (N_POINTS - 1);
+    double u = (double)i / (N_POINTS - 1);
 
     if (i % 2 == 0)
         return f->lo + (f->hi - f->lo) * u;
@@ -165,11 +165,11 @@ check_function (const DlhLoops *loops, const Function *f, gboolean wide)
     double eps = wide ? DBL_EPSILON : FLT_EPSILON, tiny = wide ? DBL_MIN : FLT_MIN;
 
     for (guint i = 0; i < N_POINTS; i++) {
-        x32[i] = (float) point (f, i);
+        x32[i] = (float)point (f, i);
         x64[i] = wide ? point (f, i) : x32[i];
     }
-    loops->ew[f->id][wide](wide ? (void *) y64 : y32, wide ? (void *) x64 : x32, NULL, NULL,
-                           N_POINTS, f->params);
+    loops->ew[f->id][wide](wide ? (void *)y64 : y32, wide ? (void *)x64 : x32, NULL, NULL, N_POINTS,
+                           f->params);
     for (guint i = 0; i < N_POINTS; i++) {
         double got = wide ? y64[i] : y32[i], want = f->ref (x64[i]);
         // Half an ulp is the rounding of the reference's own last step to the element type.
@@ -211,14 +211,22 @@ static void
 functions_special (void) // "/elementwise/functions/nan-and-infinity"
 {
     const Limit limits[] = {
-        {DLH_EW_exp, 0, INFINITY},       {DLH_EW_expm1, -1, INFINITY},
-        {DLH_EW_tanh, -1, 1},            {DLH_EW_sigmoid, 0, 1},
-        {DLH_EW_softplus, 0, INFINITY},  {DLH_EW_relu, 0, INFINITY},
-        {DLH_EW_erf, -1, 1},             {DLH_EW_log, NAN, INFINITY},
-        {DLH_EW_log1p, NAN, INFINITY},   {DLH_EW_sqrt, NAN, INFINITY},
-        {DLH_EW_sin, NAN, NAN},          {DLH_EW_cos, NAN, NAN},
-        {DLH_EW_reciprocal, 0, 0},       {DLH_EW_clamp, -1.5, 2.5},
-        {DLH_EW_elu, -1.5, INFINITY},    {DLH_EW_abs, INFINITY, INFINITY},
+        {DLH_EW_exp, 0, INFINITY},
+        {DLH_EW_expm1, -1, INFINITY},
+        {DLH_EW_tanh, -1, 1},
+        {DLH_EW_sigmoid, 0, 1},
+        {DLH_EW_softplus, 0, INFINITY},
+        {DLH_EW_relu, 0, INFINITY},
+        {DLH_EW_erf, -1, 1},
+        {DLH_EW_log, NAN, INFINITY},
+        {DLH_EW_log1p, NAN, INFINITY},
+        {DLH_EW_sqrt, NAN, INFINITY},
+        {DLH_EW_sin, NAN, NAN},
+        {DLH_EW_cos, NAN, NAN},
+        {DLH_EW_reciprocal, 0, 0},
+        {DLH_EW_clamp, -1.5, 2.5},
+        {DLH_EW_elu, -1.5, INFINITY},
+        {DLH_EW_abs, INFINITY, INFINITY},
         {DLH_EW_sign, -1, 1},
     };
     const DlhLoops *levels[3];
@@ -234,9 +242,9 @@ functions_special (void) // "/elementwise/functions/nan-and-infinity"
                 for (guint k = 0; k < 40; k++)
                     x64[k] = k % 3 == 0 ? NAN : k % 3 == 1 ? -INFINITY : INFINITY;
                 for (guint k = 0; k < 40; k++)
-                    x32[k] = (float) x64[k];
-                levels[l]->ew[f->id][wide](wide ? (void *) y64 : y32, wide ? (void *) x64 : x32,
-                                           NULL, NULL, 40, f->params);
+                    x32[k] = (float)x64[k];
+                levels[l]->ew[f->id][wide](wide ? (void *)y64 : y32, wide ? (void *)x64 : x32, NULL,
+                                           NULL, 40, f->params);
                 for (guint k = 0; k < 40; k++) {
                     double y = wide ? y64[k] : y32[k];
 
@@ -271,9 +279,9 @@ functions_position (void) // "/elementwise/functions/independent-of-position"
                 double value = point (f, 50 * k + 7);
 
                 if (wide)
-                    ((double *) x)[k] = value;
+                    ((double *)x)[k] = value;
                 else
-                    ((float *) x)[k] = (float) value;
+                    ((float *)x)[k] = (float)value;
             }
             loops->ew[f->id][wide](want, x, NULL, NULL, 70, f->params);
             for (guint first = 0; first < 33; first++)
@@ -439,7 +447,7 @@ casts (void) // "/elementwise/cast/rounds-and-stops"
     EXPECT (dlh_cast (CONSTANT (DLH_BOOL, 0, 1), DLH_F32), DLH_F32, 0, 1);
     EXPECT (dlh_cast (CONSTANT (DLH_I64, -3, 0, 5), DLH_F64), DLH_F64, -3, 0, 5);
     EXPECT (dlh_cast (CONSTANT (DLH_I32, -3, 0, 5), DLH_BOOL), DLH_BOOL, 1, 0, 1);
-    EXPECT (dlh_cast (CONSTANT (DLH_F64, 0.1), DLH_F32), DLH_F32, (float) 0.1);
+    EXPECT (dlh_cast (CONSTANT (DLH_F64, 0.1), DLH_F32), DLH_F32, (float)0.1);
 }
 
 static void
@@ -466,17 +474,18 @@ simplifies (void) // "/elementwise/makers/simplify-what-is-exact"
     g_assert_true (dlh_node_is (dlh_add (x, dlh_neg (y)), "sub"));
     g_assert_true (dlh_node_is (dlh_sub (x, dlh_neg (y)), "add"));
     // A wider number widens the result; zero times NaN is no zero.
-    g_assert_cmpuint (dlh_node_rank (dlh_mul (x, dlh_full (graph, DLH_F32, dlh_shape (4, 1, 1), 1))),
-                      ==, 3);
+    g_assert_cmpuint (
+        dlh_node_rank (dlh_mul (x, dlh_full (graph, DLH_F32, dlh_shape (4, 1, 1), 1))), ==, 3);
     g_assert_false (dlh_node_is (dlh_mul (x, zero), "fill"));
 }
 
 static void
 refuses (void) // "/elementwise/makers/errors-name-shapes"
 {
-    const char *const wants[] = {"add: [2,3] does not fit [4]", "mul: element types f32 [2,3] and f64",
-                                 "exp: takes f32 or f64, not i64 [5]", "where: condition f32 [2,3]",
-                                 "clamp: 2 to 1 is not a range", "activation 'rleu' is unknown"};
+    const char *const wants[] = {
+        "add: [2,3] does not fit [4]",        "mul: element types f32 [2,3] and f64",
+        "exp: takes f32 or f64, not i64 [5]", "where: condition f32 [2,3]",
+        "clamp: 2 to 1 is not a range",       "activation 'rleu' is unknown"};
 
     for (guint i = 0; i < G_N_ELEMENTS (wants); i++) {
         g_autoptr (DlhGraph) graph = dlh_graph_new ();
@@ -524,6 +533,43 @@ not_finite (void) // "/elementwise/assert-finite/names-the-element"
     test_assert_error (&error, DLH_ERROR_NUMERIC, "loss is not finite: element 1 of [3]");
 }
 
+/* Every level of this processor can be chosen, others not; what was chosen stays then. */
+static void
+levels_chosen (void)
+{
+    static const char *const names[] = {"baseline", "avx2", "avx512"};
+    const char *before = dlh_cpu_level (), *best;
+    const DlhLoops *levels[3];
+    g_autoptr (GError) error = NULL;
+    guint n;
+
+    g_assert_true (dlh_set_cpu_level (NULL, &error));
+    best = dlh_cpu_level ();
+    n = find_levels (levels);
+    for (guint i = 0; i < 3; i++) {
+        DlhMachine machine = {.size = sizeof machine};
+
+        if (i < n) {
+            g_assert_true (dlh_set_cpu_level (names[i], &error));
+            g_assert_no_error (error);
+            g_assert_true (dlh_loops () == levels[i]);
+        } else {
+            g_assert_false (dlh_set_cpu_level (names[i], &error));
+            test_assert_error (&error, DLH_ERROR_OPTION,
+                               "this processor does not have it, its best");
+        }
+        g_assert_cmpstr (dlh_cpu_level (), ==, names[MIN (i, n - 1)]);
+        // What the processor has does not depend on what is chosen.
+        dlh_machine_describe (&machine);
+        g_assert_true (g_str_has_suffix (machine.cpu_levels, best));
+        g_assert_cmpstr (machine.cpu_level, ==, dlh_cpu_level ());
+    }
+    g_assert_false (dlh_set_cpu_level ("avx\n", &error));
+    test_assert_error (&error, DLH_ERROR_OPTION,
+                       "CPU level 'avx\\n' is not known; the best of this");
+    g_assert_true (dlh_set_cpu_level (before, &error));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -538,6 +584,7 @@ main (int argc, char **argv)
     g_test_add_func ("/elementwise/cast/rounds-and-stops", casts);
     g_test_add_func ("/elementwise/makers/simplify-what-is-exact", simplifies);
     g_test_add_func ("/elementwise/makers/errors-name-shapes", refuses);
+    g_test_add_func ("/elementwise/levels/chosen", levels_chosen);
     g_test_add_func ("/elementwise/assert-finite/names-the-element", not_finite);
     return g_test_run ();
 }

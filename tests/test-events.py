@@ -307,6 +307,22 @@ def kills_leave_one_curve():
     assert curves("cut") == curves("whole")
 
 
+def resumed_steps_replace():
+    """A step beside the checkpoint's is written anew, the checkpoint's own is not lost."""
+    args = ["--steps=16", "--task.log=3", "--task.checkpoint=5", "--task.keep=9", "--quiet"]
+    train("thirds", *args)
+    for step in (5, 15):
+        again = f"thirds-{step}"
+        shutil.copytree(DIR / "thirds", DIR / again)
+        for path in (DIR / again).glob("checkpoint-*"):
+            if path.name != f"checkpoint-{step}.safetensors":
+                path.unlink()
+        dlhost("resume", again, "--quiet")
+        assert len(files(again)) == 2
+        assert [at for at, _ in kind_of(curves(again), 2)["train/loss"]][:5] == [3, 6, 9, 12, 15]
+        assert curves(again) == curves("thirds")
+
+
 def cut_files_are_read():
     train("short", "--steps=10", "--task.log=2")
     path, = files("short")
@@ -336,6 +352,7 @@ TESTS = [
     ("/events/images/reconstructions-come-near", reconstructions_come_near),
     ("/events/looking/changes-nothing", looking_changes_nothing),
     ("/events/kills/one-curve", kills_leave_one_curve),
+    ("/events/resume/steps-replaced", resumed_steps_replace),
     ("/events/cut-file/prefix-is-read", cut_files_are_read),
     ("/events/evaluate/has-pictures", evaluation_has_pictures),
 ]

@@ -436,6 +436,59 @@ arguments_refused (void)
     g_assert_cmpuint (good->len, ==, 2);
 }
 
+/* What is written is what a later sitting reads, whatever was typed. */
+static void
+arguments_written (void)
+{
+    const char *const options[] = {"--optimizer=sgd", "--grid=optimizer.lr=[1e-3,\"\xc3\xa4]",
+                                   NULL};
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_auto (Sweep) sweep = {0};
+    g_autoptr (GPtrArray) got = NULL;
+    g_autoptr (GError) error = NULL;
+
+    g_assert_true (plan (options, &sweep, &error));
+    sweep.dir = g_strdup (dir);
+    sweep.arguments = g_ptr_array_new_with_free_func (g_free);
+    for (guint i = 0; options[i]; i++)
+        g_ptr_array_add (sweep.arguments, g_strdup (options[i]));
+    g_assert_true (sweep_write_arguments (&sweep, &error));
+    got = sweep_read_arguments (dir, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (got->len, ==, 2);
+    for (guint i = 0; i < got->len; i++)
+        g_assert_cmpstr (got->pdata[i], ==, options[i]);
+}
+
+/* Kinds are varied first, and a plugin's own options only with that plugin. */
+static void
+plan_kinds (void)
+{
+    const char *options[] = {"--grid=optimizer=[sgd,kfac]",
+                             "--grid=kfac.damping=[1,2]",
+                             "--grid=dtype=[f32,f64]",
+                             "--model=./mlp.so",
+                             "--seeds=2",
+                             NULL};
+    g_auto (Sweep) sweep = {0};
+    g_autoptr (GError) error = NULL;
+    guint n_kfac = 0;
+
+    g_assert_true (plan (options, &sweep, &error));
+    g_assert_no_error (error);
+    // 1 of sgd, 2 of kfac, each in 2 element types with 2 seeds.
+    g_assert_cmpuint (sweep.combinations->len, ==, 6);
+    g_assert_cmpuint (sweep.runs->len, ==, 12);
+    for (guint i = 0; i < 6; i++) {
+        const Combination *c = sweep.combinations->pdata[i];
+
+        n_kfac += strstr (c->label, "kfac") != NULL;
+        if (strstr (c->label, "sgd"))
+            g_assert_null (strstr (c->label, "damping"));
+    }
+    g_assert_cmpuint (n_kfac, ==, 4);
+}
+
 static SweepRun *
 nth (const Sweep *sweep, guint i)
 {
@@ -535,6 +588,8 @@ main (int argc, char **argv)
     g_test_add_func ("/host-files/plan/refused", plan_refused);
     g_test_add_func ("/host-files/plan/random-draws", plan_random);
     g_test_add_func ("/host-files/arguments/refused", arguments_refused);
+    g_test_add_func ("/host-files/arguments/written", arguments_written);
+    g_test_add_func ("/host-files/plan/kinds-first", plan_kinds);
     g_test_add_func ("/host-files/state/damaged-lines", state_read);
     g_test_add_func ("/host-files/options/given-twice", options_twice);
     return g_test_run ();

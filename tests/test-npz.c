@@ -446,6 +446,35 @@ round_trip (gconstpointer deflate)
     }
 }
 
+/* More members than the end record of a zip file can count. */
+static void
+many_arrays (void)
+{
+    enum { N = 65600 };
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = g_build_filename (dir, "a.npz", NULL);
+    g_autoptr (DlhTensor) one = test_tensor (DLH_F32, dlh_shape (), 7);
+    g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+    g_autofree DlhTensor **tensors = g_new (DlhTensor *, N);
+    g_autoptr (DlhNpz) npz = NULL;
+    g_autoptr (DlhTensor) last = NULL;
+    g_autoptr (GError) error = NULL;
+
+    for (guint i = 0; i < N; i++) {
+        g_ptr_array_add (names, g_strdup_printf ("%u", i));
+        tensors[i] = one;
+    }
+    dlh_npz_write (path, (const char *const *)names->pdata, tensors, N, FALSE, &error);
+    g_assert_no_error (error);
+    npz = dlh_npz_open (path, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (npz ? dlh_npz_names (npz)->len : 0, ==, N);
+    last = npz ? dlh_npz_read (npz, "65599", &error) : NULL;
+    g_assert_no_error (error);
+    if (last)
+        test_assert_tensors_equal (last, one);
+}
+
 static void
 written_names (void)
 {
@@ -486,6 +515,7 @@ main (int argc, char **argv)
     g_test_add_func ("/npz/missing-array/of-many-or-none", missing_of_many);
     g_test_add_data_func ("/npz/stored/comes-back", NULL, round_trip);
     g_test_add_data_func ("/npz/packed/comes-back", "", round_trip);
+    g_test_add_func ("/npz/65600-arrays/come-back", many_arrays);
     g_test_add_func ("/npz/written-names/checked", written_names);
     return g_test_run ();
 }

@@ -468,6 +468,13 @@ static const Patch patches[] = {
     IDENT ("elf/version", EI_VERSION, "\0", "has a damaged ELF header"),
     HEADER ("elf/riscv", e_machine, "\xf3\0", "is built for RISC-V (243), this machine is "),
     HEADER ("elf/unknown-machine", e_machine, "\xff\xff", "is built for another machine (65535)"),
+    HEADER ("elf/i386", e_machine, "\3\0", "is built for 32-bit x86 (3)"),
+    HEADER ("elf/arm", e_machine, "\x28\0", "is built for 32-bit ARM (40)"),
+#if defined __x86_64__
+    HEADER ("elf/aarch64", e_machine, "\xb7\0", "is built for AArch64 (183), this machine is x86"),
+#endif
+    HEADER ("elf/power", e_machine, "\x15\0", "is built for 64-bit POWER (21)"),
+    HEADER ("elf/s390", e_machine, "\x16\0", "is built for s390 (22)"),
     HEADER ("elf/program", e_type, "\2\0", "is a program, not a shared object"),
     HEADER ("elf/object", e_type, "\1\0", "is an object file; link a plugin with -shared"),
     HEADER ("elf/core", e_type, "\4\0", "is a core dump, not a shared object"),
@@ -582,6 +589,50 @@ note_without_sections (void)
     path = test_write_file (dir, "good.so", bytes, (gssize)n);
     g_assert_nonnull (dlh_registry_find (registry, 0, path, &error));
     g_assert_no_error (error);
+}
+
+/* A plugin's file whose notes, but for @keep its own, are @n bytes of others behind its end. They
+ * are where the table of program headers had the stack's flags. */
+static void
+assert_notes_refused (gboolean keep, gconstpointer notes, gsize n, const char *message)
+{
+    gsize size;
+    g_autofree guint8 *bytes = fixture_bytes ("good.so", &size);
+    g_autofree guint8 *whole = g_malloc0 (size + n);
+    Elf64_Ehdr *h = (Elf64_Ehdr *)(gpointer)whole;
+    Elf64_Phdr *segments;
+
+    memcpy (whole, bytes, size);
+    memcpy (whole + size, notes, n);
+    segments = (Elf64_Phdr *)(gpointer)(whole + h->e_phoff);
+    for (guint i = 0; i < h->e_phnum; i++) {
+        if (segments[i].p_type == PT_NOTE && !keep)
+            segments[i].p_type = PT_NULL;
+        if (segments[i].p_type == PT_GNU_STACK) {
+            segments[i].p_type = PT_NOTE;
+            segments[i].p_offset = size;
+            segments[i].p_filesz = n;
+            segments[i].p_align = 8;
+        }
+    }
+    assert_bytes_refused (whole, size + n, message);
+}
+
+static void
+note_other_segments (void)
+{
+    static const guint8 tiny[28] = "\7\0\0\0\4\0\0\0\1\0\0\0dlhost\0\0\0\0\0\0\1\2\3\4";
+    gsize n, at, size;
+    g_autofree guint8 *bytes = fixture_bytes ("good.so", &n), *huge = g_malloc0 (5 << 20);
+    guint32 descriptor;
+
+    at = descriptor_at (bytes, n) - 24;
+    memcpy (&descriptor, bytes + at + 4, 4);
+    size = 24 + descriptor;
+    assert_notes_refused (TRUE, bytes + at, size,
+                          "holds two dlhost notes; define one plugin a file");
+    assert_notes_refused (FALSE, huge, 5 << 20, "has damaged notes: 5242880 bytes of them");
+    assert_notes_refused (FALSE, tiny, sizeof tiny, "has a damaged note: 4 bytes");
 }
 
 /* The descriptor of a plugin in memory with records of other sizes, through the static door. */
@@ -809,6 +860,7 @@ add_file_tests (void)
     g_test_add_func ("/plugin/file/truncated", file_truncated);
     g_test_add_func ("/plugin/note/frame-damaged", note_frame_damaged);
     g_test_add_func ("/plugin/note/without-sections", note_without_sections);
+    g_test_add_func ("/plugin/note/other-segments", note_other_segments);
     g_test_add_func ("/plugin/note/other-sizes", note_other_sizes);
     for (guint i = 0; i < G_N_ELEMENTS (patches); i++) {
         g_autofree char *path = g_strdup_printf ("/plugin/%s/refused", patches[i].path);

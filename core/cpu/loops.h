@@ -56,5 +56,8 @@ typedef struct {
 
 extern const DlhLoops dlh_loops_baseline, dlh_loops_avx2, dlh_loops_avx512;
 
-/* dispatch.c: the set for this machine. */
+/* dispatch.c: the set for this machine, or what dlh_set_cpu_level() asked for. */
 const DlhLoops *dlh_loops (void);
+/* How many of the levels, from "baseline" on, this processor has, and the name of one. */
+guint dlh_n_cpu_levels (void);
+const char *dlh_nth_cpu_level (guint i);

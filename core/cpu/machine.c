@@ -6,6 +6,7 @@
 
 #include "cpu/blas.h"
 #include "cpu/conv-dnnl.h"
+#include "cpu/loops.h"
 
 extern int omp_get_num_procs (void);
 // Absent when another BLAS is linked.
@@ -15,16 +16,12 @@ extern int openblas_get_num_threads (void) __attribute__ ((weak));
 void
 dlh_machine_describe (DlhMachine *machine)
 {
-    static const char *const levels[] = {"baseline", "avx2", "avx512"};
     DlhMachine m = {.size = machine->size};
 
     g_strlcpy (m.cpu_level, dlh_cpu_level (), sizeof m.cpu_level);
-    // A level includes those before it.
-    for (guint i = 0; i < G_N_ELEMENTS (levels); i++) {
+    for (guint i = 0; i < dlh_n_cpu_levels (); i++) {
         g_strlcat (m.cpu_levels, i ? " " : "", sizeof m.cpu_levels);
-        g_strlcat (m.cpu_levels, levels[i], sizeof m.cpu_levels);
-        if (strcmp (levels[i], m.cpu_level) == 0)
-            break;
+        g_strlcat (m.cpu_levels, dlh_nth_cpu_level (i), sizeof m.cpu_levels);
     }
     g_strlcpy (m.blas, dlh_blas_version (), sizeof m.blas);
     if (openblas_get_corename)

@@ -91,6 +91,10 @@ DLH_EXPORT void dlh_set_threads (guint n);
 DLH_EXPORT guint dlh_get_threads (void);
 /** dlh_cpu_level: Returns: "baseline", "avx2" or "avx512": the kernels in use. */
 DLH_EXPORT const char *dlh_cpu_level (void);
+/** dlh_set_cpu_level: uses the kernels of a lower level, to see what a lesser machine would do; NULL:
+ * the best that this processor has. Functions compiled before keep theirs. Returns: FALSE with
+ * DLH_ERROR_OPTION when the processor does not have it. */
+DLH_EXPORT gboolean dlh_set_cpu_level (const char *level, GError **error);
 
 /* What computes. */
 typedef struct {

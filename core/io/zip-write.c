@@ -62,24 +62,23 @@ add_owned (DlhZipWriter *w, GBytes *bytes)
     add_part (w, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes));
 }
 
-static gboolean
+static void
 deflate_piece (z_stream *z, gconstpointer data, gsize n, gboolean last)
 {
     const guint8 *p = data;
 
     do {
         gsize now = MIN (n, (gsize)1 << 30);
+        int status;
 
         z->next_in = (guint8 *)p;
         z->avail_in = (uInt)now;
         p += now;
         n -= now;
         // Room for everything was made: the call takes all.
-        if (deflate (z, last && n == 0 ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR ||
-            z->avail_in > 0)
-            return FALSE;
+        status = deflate (z, last && n == 0 ? Z_FINISH : Z_NO_FLUSH);
+        g_assert (status != Z_STREAM_ERROR && z->avail_in == 0);
     } while (n > 0);
-    return TRUE;
 }
 
 // (transfer full): both pieces packed.
@@ -89,7 +88,6 @@ deflate_all (const GString *head, gconstpointer body, gsize n, GError **error)
     z_stream z = {0};
     gsize room = 0;
     g_autofree guint8 *out = NULL;
-    gboolean ok;
 
     if (deflateInit2 (&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) == Z_OK) {
         room = deflateBound (&z, head->len + n);
@@ -103,10 +101,10 @@ deflate_all (const GString *head, gconstpointer body, gsize n, GError **error)
     }
     z.next_out = out;
     z.avail_out = (uInt)room;
-    ok = deflate_piece (&z, head->str, head->len, FALSE) && deflate_piece (&z, body, n, TRUE);
+    deflate_piece (&z, head->str, head->len, FALSE);
+    deflate_piece (&z, body, n, TRUE);
     room = z.total_out;
     deflateEnd (&z);
-    g_return_val_if_fail (ok, NULL);
     return g_bytes_new_take (g_realloc (g_steal_pointer (&out), MAX (room, 1)), room);
 }
 
@@ -138,7 +136,7 @@ put_common (GString *out, const Member *m, gboolean zip64)
 static void
 put_local (GString *out, const Member *m)
 {
-    gboolean zip64 = m->size >= G_MAXUINT32 || m->packed >= G_MAXUINT32;
+    gboolean zip64 = MAX (m->size, m->packed) >= G_MAXUINT32;
 
     g_string_append_len (out, "PK\3\4", 4);
     put_common (out, m, zip64);
@@ -155,7 +153,7 @@ put_local (GString *out, const Member *m)
 static void
 put_central (GString *out, const Member *m)
 {
-    gboolean zip64 = m->size >= G_MAXUINT32 || m->packed >= G_MAXUINT32 || m->offset >= G_MAXUINT32;
+    gboolean zip64 = MAX (m->size, m->packed) >= G_MAXUINT32 || m->offset >= G_MAXUINT32;
 
     g_string_append_len (out, "PK\1\2", 4);
     put (out, 3 << 8 | 45, 2); // made on Unix, for version 4.5

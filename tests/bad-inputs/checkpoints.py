@@ -4,7 +4,7 @@ import os
 import resource
 import struct
 
-from common import (EVALUATE, SMALL, TRAIN, Row, both, changed_checkpoint, checkpoint_bytes,
+from common import (EVALUATE, SMALL, TRAIN, Place, Row, both, changed_checkpoint, checkpoint_bytes,
                     copy_run, safetensors, split_checkpoint, write)
 
 NAME = "mlp/layer1/weight"  # of the good run

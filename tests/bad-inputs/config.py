@@ -37,6 +37,9 @@ def config(text, content, code=2, args=("--quiet", "--out=run"), **more):
     return line(text, ["--config=c.json", *args], code, write("c.json", content), **more)
 
 
+# A byte that is no letter, what clears a terminal, and a line break.
+ODD = os.fsdecode(b"\xffa\x1b[2J\nb")
+
 GOOD = {"model": {"plugin": "mlp", "hidden": [4]}, "optimizer": {"plugin": "sgd"},
         "dataset": {"plugin": "synthetic", "n": 20, "test": 10},
         "task": {"plugin": "train", "steps": 1}, "threads": 1}
@@ -65,6 +68,16 @@ PARSE = (r"<data>:\d+:\d+: .*",)  # json-glib's words differ between versions
 ROWS = [
     line("unknown option", "--optimiser=sgd"),
     line("unknown option, nothing near", "--zzzzzz=1"),
+    line("unknown command that is not UTF-8, with an escape sequence and a line break", [ODD]),
+    line("unknown option that is not UTF-8", ["--" + ODD]),
+    line("unknown option of a kind, not UTF-8", [f"--optimizer.{ODD}=1", *SMALL, "--optimizer=sgd"]),
+    line("parameter that is not UTF-8", [*SMALL, f"--optimizer=sgd,{ODD}=1"]),
+    line("--seed that is not UTF-8", [f"--seed={ODD}"]),
+    line("--config: path that is not UTF-8", [f"--config=./{ODD}"], 4),
+    line("--out that is not UTF-8, below a file",
+         [*SMALL, "--optimizer=sgd", "--steps=1", f"--out=x/{ODD}"], 1, write("x", "")),
+    line("list of a kind that is not UTF-8", ["list", ODD]),
+    line("resume of a folder that is not UTF-8", ["resume", ODD], 4),
     line("unknown command", "lst"),
     line("option given twice", "--seed=1 --seed=2"),
     line("option without a value", "--seed"),

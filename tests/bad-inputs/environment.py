@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Surroundings: terminal, locale, limits, descriptors, environment variables."""
 import os
+import re
 import resource
 import shutil
 import subprocess
 import tempfile
 
-from common import SMALL, TRAIN, Place, Row
+from common import EVALUATE, SMALL, TRAIN, Place, Row, copy_run, hollow, safetensors
 
 LOUD = [*SMALL, "--optimizer=sgd", "--steps=3", "--out=run"]
 
@@ -58,6 +59,43 @@ def has(name):
 
 
 MB = 1 << 20
+# Stands for the file systems that nobody has at hand: gone with the process that mounted it.
+MOUNT = ("unshare", "--map-root-user", "--mount", "sh", "-c")
+
+
+def on_disk(options):
+    return (*MOUNT, f'mkdir disk && mount -t tmpfs -o {options} tmpfs disk && exec "$@"', "sh")
+
+
+READ_ONLY = (*MOUNT, 'mount --bind run run && mount -o remount,bind,ro run && exec "$@"', "sh")
+
+
+def no_mount():
+    """Why nothing can be mounted; None when it can."""
+    if "mount" not in CACHE:
+        CACHE["mount"] = shutil.which("unshare") and subprocess.run(
+            [*MOUNT, "mount -t tmpfs tmpfs /mnt"], check=False, capture_output=True).returncode == 0
+    return None if CACHE["mount"] else "this process may not mount a file system"
+
+
+CACHE = {}
+
+
+def has_avx512():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        found = re.search("^flags.* avx512vl", file.read(), re.M)
+    return "this processor has every level" if found else None
+
+
+def finished(directory, _out):
+    with open(os.path.join(directory, "run/metrics.jsonl"), encoding="utf-8") as file:
+        return None if '"event":"final"' in file.read() else "the run has no final record"
+
+
+LITTLE = {"limits": {resource.RLIMIT_AS: 2000 * MB}, "needs": sanitized}
+GIGABYTES = 2400 * MB
+HUGE_HEADER = safetensors({"a": {"dtype": "F32", "shape": [GIGABYTES // 4],
+                                 "data_offsets": [0, GIGABYTES]}})
 
 ROWS = [
     run("standard output closed", args=LOUD, stdout="closed"),
@@ -90,6 +128,30 @@ ROWS = [
     run("large model and little memory (ulimit -v)", 1,
         ["--model=mlp,hidden=[20000,20000]", *SMALL[1:], "--optimizer=adam", "--steps=1",
          "--quiet", "--out=run"], limits={resource.RLIMIT_AS: 2000 * MB}, needs=sanitized),
+    run("large batch and little memory (ulimit -v)", 1,
+        ["--model=mlp,hidden=[20000]", "--dataset=synthetic,n=40000,dims=2,test=2", "--batch=40000",
+         "--optimizer=sgd", "--steps=1", "--threads=1", "--quiet", "--out=run"], **LITTLE),
+    run("large checkpoint and little memory (ulimit -v)", 1,
+        [*EVALUATE, "--checkpoint=c.safetensors"],
+        make=hollow("c.safetensors", HUGE_HEADER, len(HUGE_HEADER) + GIGABYTES), **LITTLE),
+    run("large table and little memory (ulimit -v)", 1,
+        ["--model=mlp,hidden=[4]", "--dataset=uci,dir=.", "--optimizer=sgd", "--quiet", "--out=run"],
+        make=hollow("data.txt", b"1 2\n", GIGABYTES), **LITTLE),
+    run("new run on a read-only file system", 1, [*TRAIN[:-1], "--out=disk/run"],
+        wrap=on_disk("ro"), needs=no_mount),
+    run("resumed run on a read-only file system", 1, ["resume", "run", "--quiet", "--steps=6"],
+        make=copy_run, wrap=READ_ONLY, needs=no_mount),
+    run("disk that is full when the checkpoint comes", 1,
+        ["--model=mlp,hidden=[900,200]", *TRAIN[1:-1], "--out=disk/run"],
+        wrap=on_disk("size=64k"), needs=no_mount),
+    run("disk without room for another file", 1, [*TRAIN[:-1], "--out=disk/run"],
+        wrap=on_disk("nr_inodes=2"), needs=no_mount),
+    run("processor without AVX2 (DLHOST_CPU_LEVEL=baseline)", env={"DLHOST_CPU_LEVEL": "baseline"},
+        check=finished),
+    run("DLHOST_CPU_LEVEL that the processor does not have", 2, env={"DLHOST_CPU_LEVEL": "avx512"},
+        vary=(r"(?<=best is )\w+",), needs=has_avx512),
+    run("DLHOST_CPU_LEVEL that no processor has", 2, env={"DLHOST_CPU_LEVEL": "8087\x1b[2J"},
+        vary=(r"(?<=processor is )\w+",)),
     run("few file descriptors", limits={resource.RLIMIT_NOFILE: 12}),
     run("stack of 256 kB", limits={resource.RLIMIT_STACK: 256 * 1024}, check=same_result,
         needs=sanitized),

@@ -139,5 +139,6 @@ ROWS = [
     loads("library that is missing", "needs_library"),
     loads("constructor that crashes", "crashes", vary=(r"signal \d+ \([^)]*\)",)),
     loads("constructor that exits", "exits"),
+    loads("constructor that never comes back", "hangs", slow=True, times=60),
     loads("function that fails without an error", "silent"),
 ]

@@ -15,6 +15,10 @@ typedef struct {
 } Entry;
 
 static const Entry environment[] = {
+    {"DLHOST_CPU_LEVEL", "baseline, avx2 or avx512: computes with the instructions of that level, "
+                         "where the processor has "
+                         "more. BLAS is not affected; OpenBLAS has OPENBLAS_CORETYPE. Ignored by a "
+                         "privileged process."},
     {"DLHOST_PLUGIN_PATH",
      "Directories searched for plugins, separated by colons, after those of --plugin-path. Ignored "
      "by a privileged process."},

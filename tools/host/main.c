@@ -43,6 +43,10 @@ main (int argc, char **argv)
         fputs (text, stdout);
         return end (EXIT_SUCCESS);
     }
+    if (!dlh_set_cpu_level (secure_getenv ("DLHOST_CPU_LEVEL"), &error)) {
+        g_prefix_error (&error, "DLHOST_CPU_LEVEL: ");
+        return fail (error);
+    }
     code = inv.command->run (&inv, &error);
     return code < 0 ? fail (error) : end (code);
 }
