@@ -173,7 +173,7 @@ static void
 run_metrics (void)
 {
     static const char lines[] =
-        "{\"event\":\"eval\",\"step\":1,\"wall\":2,\"loss\":5}\n"
+        "{\"event\":\"eval\",\"step\":1,\"wall\":2,\"cpu\":3.5,\"loss\":5}\n"
         "not a record\n"
         "\n"
         "{\"event\":\"eval\",\"loss\":9}\n"
@@ -196,16 +196,70 @@ run_metrics (void)
     g_assert_true (run->finished);
     g_assert_cmpfloat (run->steps, ==, 5);
     g_assert_cmpfloat (run->wall, ==, 8);
+    g_assert_cmpfloat (run->cpu, ==, 3.5);
     s = run_data_series (run, "loss");
     g_assert_nonnull (s);
     // Step 2 is there twice: what was written last counts.
     g_assert_cmpuint (s->points->len, ==, 5);
+    g_assert_cmpfloat (g_array_index (s->points, Point, 0).cpu, ==, 3.5);
+    g_assert_true (isnan (g_array_index (s->points, Point, 1).cpu));
     for (guint i = 0; i < s->points->len; i++) {
         double got = g_array_index (s->points, Point, i).value;
 
         g_assert_true (got == want[i] || (isnan (got) && isnan (want[i])));
     }
     g_assert_null (run_data_series (run, "text"));
+}
+
+/* The first of the best, which is the highest of an accuracy and the lowest of anything else; what
+ * is not finite is none. */
+static void
+run_best (void)
+{
+    static const char lines[] =
+        "{\"step\":1,\"loss\":3,\"accuracy\":0.5,\"odd\":null,\"odd/not_finite\":\"nan\"}\n"
+        "{\"step\":2,\"loss\":1,\"accuracy\":null,\"accuracy/not_finite\":\"inf\"}\n"
+        "{\"step\":3,\"loss\":1,\"accuracy\":0.7}\n"
+        "{\"step\":4,\"loss\":2,\"accuracy\":0.7}\n"
+        "{\"step\":5,\"loss\":null,\"loss/not_finite\":\"-inf\",\"accuracy\":0.6}\n";
+    g_autoptr (TestDir) dir = run_folder (config_json, lines, -1);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (RunData) run = run_data_read (dir, &error);
+    double value = -1, step = -1;
+
+    g_assert_no_error (error);
+    g_assert_true (run_data_best (run, "loss", &value, &step));
+    g_assert_cmpfloat (value, ==, 1);
+    g_assert_cmpfloat (step, ==, 2);
+    g_assert_true (run_data_best (run, "accuracy", &value, &step));
+    g_assert_cmpfloat (value, ==, 0.7);
+    g_assert_cmpfloat (step, ==, 3);
+    g_assert_false (run_data_best (run, "odd", &value, &step));
+    g_assert_false (run_data_best (run, "gone", &value, &step));
+    g_assert_cmpfloat (run_data_last (run, "accuracy"), ==, 0.6);
+}
+
+/* The plugin of a kind first, its options by name; numbers in their shortest form, texts printable.
+ */
+static void
+run_configuration (void)
+{
+    static const char config[] =
+        "{\"model\":{\"plugin\":\"./m.so\",\"z\":0.10000000000000001,\"b\":\"1\\u001b2\",\"c\":7},"
+        "\"dtype\":\"f64\",\"threads\":2,\"seed\":3}";
+    static const char *const want[] = {"model.plugin", "./m.so", "model.b", "1 2", "model.c", "7",
+                                       "model.z",      "0.1",    "dtype",   "f64", "threads", "2",
+                                       "seed",         "3"};
+    g_autoptr (TestDir) dir = run_folder (config, NULL, 0);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (RunData) run = run_data_read (dir, &error);
+
+    g_assert_no_error (error);
+    g_assert_cmpuint (run->keys->len, ==, G_N_ELEMENTS (want) / 2);
+    for (guint i = 0; i < run->keys->len; i++) {
+        g_assert_cmpstr (run->keys->pdata[i], ==, want[2 * i]);
+        g_assert_cmpstr (g_hash_table_lookup (run->config, want[2 * i]), ==, want[2 * i + 1]);
+    }
 }
 
 /* The newest checkpoint's variables under the model's name are counted; others and odd files not.
@@ -581,6 +635,8 @@ main (int argc, char **argv)
     g_test_add_func ("/host-files/run/refused", run_refused);
     g_test_add_func ("/host-files/run/without-metrics", run_without_metrics);
     g_test_add_func ("/host-files/run/metrics-read", run_metrics);
+    g_test_add_func ("/host-files/run/best-is-first", run_best);
+    g_test_add_func ("/host-files/run/configuration-told", run_configuration);
     g_test_add_func ("/host-files/run/parameters-counted", run_parameters);
     g_test_add_func ("/host-files/names/printable", names_and_numbers);
     g_test_add_func ("/host-files/axis/refused", axis_refused);

@@ -17,6 +17,7 @@ GATED = [
     "tools/host/checkpoints.c",
     "tools/host/command.c",
     "tools/host/config.c",
+    "tools/host/jsonfile.c",
     "tools/host/jsontext.c",
     "tools/host/report/metrics.c",
     "tools/host/report/record.c",
