@@ -21,8 +21,9 @@ if [ "${1-}" = --gate ]; then
         result=$?
     mode=--gate
 else
-    # Those that look at what a plugin exports and allocates see the counters.
-    meson test -C $build --print-errorlogs --timeout-multiplier 5 --no-suite door \
+    # Those that look at what a plugin exports and allocates see the counters; the slow ones repeat
+    # what others reach.
+    meson test -C $build --print-errorlogs --timeout-multiplier 5 --no-suite door --no-suite slow \
         --no-suite sources --no-suite valgrind >$build/tests.log 2>&1 || result=$?
     mode=
 fi
