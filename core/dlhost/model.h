@@ -114,5 +114,9 @@ DLH_EXPORT void dlh_objective_predict (DlhObjective *objective, DlhDistribution 
                                        DlhNode *y);
 /** dlh_objective_add_metric: at most 8. */
 DLH_EXPORT void dlh_objective_add_metric (DlhObjective *objective, const char *name, DlhNode *value);
+/** dlh_objective_rewrite: dlh_graph_rewrite() over all that a model has made: loss, prediction,
+ * target, metrics, and @updates (nullable), the assignments of its DlhBuild; all are replaced. */
+DLH_EXPORT void dlh_objective_rewrite (DlhObjective *objective, GPtrArray *updates,
+                                       DlhRewrite rewrite, gpointer user_data);
 
 G_END_DECLS

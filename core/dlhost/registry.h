@@ -63,6 +63,19 @@ DLH_EXPORT DlhComponent *dlh_registry_load (DlhRegistry *registry, DlhPluginKind
 /** dlh_component_new_static: a plugin linked into the program; @plugin lives forever. */
 DLH_EXPORT DlhComponent *dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings,
                                                    GError **error);
+/**
+ * dlh_component_new_wrapping:
+ * @interface: of @base's kind; lives as long as the component
+ * @data: what its functions are given as options
+ * @free_data: (nullable): called with @data when the last reference goes
+ * For methods that change what a component does, such as a model whose build() calls that of
+ * @base and rewrites the graph. Name, manifest and the texts of options are @base's.
+ * Returns: (transfer full): the component, which holds @base; or NULL with DLH_ERROR_PLUGIN when
+ * @interface lacks a function that its kind needs, and then @data is still the caller's.
+ */
+DLH_EXPORT DlhComponent *dlh_component_new_wrapping (DlhComponent *base, gconstpointer interface,
+                                                     gpointer data, GDestroyNotify free_data,
+                                                     GError **error);
 /** dlh_component_ref, dlh_component_unref: unreferencing NULL does nothing. */
 DLH_EXPORT DlhComponent *dlh_component_ref (DlhComponent *component);
 DLH_EXPORT void dlh_component_unref (DlhComponent *component);

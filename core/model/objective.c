@@ -45,3 +45,42 @@ dlh_objective_add_metric (DlhObjective *objective, const char *name, DlhNode *va
     g_return_if_fail (i < G_N_ELEMENTS (objective->metrics));
     objective->metrics[i] = (DlhMetric){name, value};
 }
+
+// Where the roots of an objective are, in one order for reading and writing.
+static void
+collect_roots (DlhObjective *objective, GPtrArray *updates, GPtrArray *places)
+{
+    g_ptr_array_add (places, &objective->loss);
+    g_ptr_array_add (places, &objective->target);
+    for (guint i = 0; i < G_N_ELEMENTS (objective->metrics) && objective->metrics[i].name; i++)
+        g_ptr_array_add (places, &objective->metrics[i].value);
+    for (guint i = 0; updates && i < updates->len; i++)
+        g_ptr_array_add (places, &updates->pdata[i]);
+}
+
+void
+dlh_objective_rewrite (DlhObjective *objective, GPtrArray *updates, DlhRewrite rewrite,
+                       gpointer user_data)
+{
+    g_autoptr (GPtrArray) places = g_ptr_array_new (), roots = g_ptr_array_new ();
+    DlhDistribution *d = objective->prediction;
+    const guint n_parameters = d ? dlh_distribution_n_parameters (d) : 0;
+    g_autofree DlhNode **out = NULL;
+    guint n = 0;
+
+    collect_roots (objective, updates, places);
+    for (guint i = 0; i < places->len; i++)
+        if (*(DlhNode **) places->pdata[i])
+            g_ptr_array_add (roots, *(DlhNode **) places->pdata[i]);
+    for (guint i = 0; i < n_parameters; i++)
+        g_ptr_array_add (roots, dlh_distribution_parameter (d, i));
+    if (roots->len == 0 || !dlh_graph_check (dlh_node_graph (roots->pdata[0]), NULL))
+        return;
+    out = g_new (DlhNode *, roots->len);
+    dlh_graph_rewrite ((DlhNode **) roots->pdata, roots->len, rewrite, user_data, out);
+    for (guint i = 0; i < places->len; i++)
+        if (*(DlhNode **) places->pdata[i])
+            *(DlhNode **) places->pdata[i] = out[n++];
+    if (d)
+        objective->prediction = dlh_distribution_like (d, out + n);
+}

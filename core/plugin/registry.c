@@ -38,6 +38,8 @@ struct _DlhComponent {
     gpointer interface_copy; /* what interface is, when the plugin's was smaller than ours */
     gpointer options;
     gpointer arena;
+    DlhComponent *base;       /* (nullable): what this one wraps; then options are its maker's */
+    GDestroyNotify free_data; /* (nullable): for them */
 };
 
 static const char *const kind_names[] = {
@@ -560,6 +562,24 @@ dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings, GError 
 }
 
 DlhComponent *
+dlh_component_new_wrapping (DlhComponent *base, gconstpointer interface, gpointer data,
+                            GDestroyNotify free_data, GError **error)
+{
+    g_autoptr (DlhComponent) component = g_new0 (DlhComponent, 1);
+
+    g_atomic_ref_count_init (&component->refs);
+    component->plugin = g_atomic_rc_box_acquire (base->plugin);
+    if (!adopt_interface (component, interface, error)) {
+        g_prefix_error (error, "wrapping %s: ", dlh_component_name (base));
+        return NULL;
+    }
+    component->base = dlh_component_ref (base);
+    component->options = data;
+    component->free_data = free_data;
+    return g_steal_pointer (&component);
+}
+
+DlhComponent *
 dlh_component_ref (DlhComponent *component)
 {
     g_atomic_ref_count_inc (&component->refs);
@@ -571,10 +591,15 @@ dlh_component_unref (DlhComponent *component)
 {
     if (!component || !g_atomic_ref_count_dec (&component->refs))
         return;
+    if (component->free_data)
+        component->free_data (component->options);
+    if (!component->base) {
+        dlh_options_arena_free (component->arena);
+        g_free (component->options);
+    }
     plugin_unref (component->plugin);
-    dlh_options_arena_free (component->arena);
     g_free (component->interface_copy);
-    g_free (component->options);
+    dlh_component_unref (component->base);
     g_free (component);
 }
 
@@ -606,6 +631,8 @@ char *
 dlh_component_option_text (const DlhComponent *component, guint i)
 {
     g_return_val_if_fail (i < component->plugin->note->manifest.n_options, NULL);
+    while (component->base)
+        component = component->base;
     return dlh_option_text (&component->plugin->note->options[i], component->options);
 }
 
