@@ -45,6 +45,13 @@ typedef struct {
 /** dlh_summarize: fills what @summary's size covers. */
 DLH_EXPORT void dlh_summarize (const double *x, gsize n, gsize m, DlhSummary *summary);
 
+/* Weights, by their logarithms; NaN among them gives NaN. */
+
+/** dlh_log_mean_exp: log of the mean of @n weights; -INFINITY when all are 0. */
+DLH_EXPORT double dlh_log_mean_exp (const double *log_weights, gsize n);
+/** dlh_ess_weights: (sum w)^2 / sum w^2, NaN when all are 0. */
+DLH_EXPORT double dlh_ess_weights (const double *log_weights, gsize n);
+
 /* The functions behind them. */
 
 /** dlh_normal_quantile: x with P (N (0, 1) <= x) = @p. */

@@ -74,6 +74,11 @@ DLH_EXPORT DlhNode *dlh_chains_gradients (DlhChains *c, DlhNode *const *position
 DLH_EXPORT gboolean dlh_chains_is_estimate (DlhChains *c);
 /** dlh_chains_n_examples: behind the log density; 1 when it is not of data. */
 DLH_EXPORT double dlh_chains_n_examples (DlhChains *c);
+/** dlh_chains_n_groups: of consecutive chains, as many in each, that have a density of their own
+ * (each example's) and so perhaps a step size; 1 where all chains share one. */
+DLH_EXPORT gint64 dlh_chains_n_groups (DlhChains *c);
+/** dlh_chains_has_prior: whether the two functions below have something to give. */
+DLH_EXPORT gboolean dlh_chains_has_prior (DlhChains *c);
 /** dlh_chains_log_prior: (nullable): the normalised part of the log density that can be drawn from:
  * the start of a path of densities. NULL when the target has none. */
 DLH_EXPORT DlhNode *dlh_chains_log_prior (DlhChains *c, DlhNode *const *positions);

@@ -123,6 +123,18 @@ dlh_chains_n_examples (DlhChains *c)
     return c->target->n_examples;
 }
 
+gint64
+dlh_chains_n_groups (DlhChains *c)
+{
+    return c->target->n_groups;
+}
+
+gboolean
+dlh_chains_has_prior (DlhChains *c)
+{
+    return c->target->log_prior && c->target->draw_prior;
+}
+
 DlhNode *
 dlh_chains_log_prior (DlhChains *c, DlhNode *const *positions)
 {

@@ -227,6 +227,7 @@ dlh_target_new_latent (DlhStore *store, DlhComponent *model, const DlhProblem *p
     Latent *l = g_new0 (Latent, 1);
 
     t->self = l;
+    t->n_groups = fits ? n : 1;
     t->free_self = latent_free;
     t->log_density = latent_log_density;
     t->log_prior = latent_log_start;

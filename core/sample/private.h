@@ -11,8 +11,9 @@ struct _DlhTarget {
     DlhBlock *blocks;
     GPtrArray *names; /* char*: owned names of the blocks */
     gboolean is_estimate;
-    double n_examples; /* 1 when it is not of data */
-    DlhNode *rows; /* (nullable): numbers of the chains, by which their chance is keyed */
+    double n_examples;  /* 1 when it is not of data */
+    gint64 n_groups;    /* of chains with a density of their own */
+    DlhNode *rows;      /* (nullable): numbers of the chains, by which their chance is keyed */
     DlhTensor **inputs; /* one for each input of the graph, NULL for those that nothing reads */
     guint n_inputs;
     gpointer self; /* of whoever made the target */

@@ -13,6 +13,7 @@ dlh_target_alloc (DlhStore *store, gint64 n_chains)
     t->graph = dlh_graph_new ();
     t->n_chains = n_chains;
     t->n_examples = 1;
+    t->n_groups = 1;
     t->names = g_ptr_array_new_with_free_func (g_free);
     return t;
 }

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT */
+/* Annealed importance sampling (Neal 2001) as in Wu et al., arXiv 1611.04273, in both directions
+ * (bidirectional Monte Carlo, Grosse et al. 2015). Of T densities
+ *
+ *   log f_t (q) = (1 - b_t) log start (q) + b_t log density (q),   0 = b_0 < .. < b_{T-1} = 1
+ *
+ * a chain starts at a draw of the normalised first one, and for t = 1 .. T-1
+ *
+ *   w += log f_t (q) - log f_{t-1} (q);   q moves by Hamiltonian Monte Carlo under f_t
+ *
+ * so that E [exp w] is the normaliser of the density. Where the i64 state "reverse" is set, chains
+ * start at the positions given, draws of the density, and go back from T-1 to 0: then E [exp w] is
+ * the normaliser's reciprocal.
+ *
+ * Two rounds: transitions of the warm-up write a table of step sizes by temperature, starting anew
+ * every T-1 of them; the first transition after it starts chains with other random numbers, which
+ * read the table alone. Beyond the path's end chains stay at its last density.
+ *
+ * Letters: s log start, p log density, gs and gp their gradients, kept for the present position, so
+ * that a change of temperature costs no evaluation and a transition L of them. A transition is the
+ * passes open, start (at the first of a round), begin, leap (L times), finish, tune (in the
+ * warm-up). */
+#include <math.h>
+#include <string.h>
+#include "ais.h"
+
+#define MAX_DIVERGENCE 1000.0
+/* Tuning: the shared rule of the paper's code, and the gain of ours: log eps += GAIN (acceptance -
+ * target), pooled over a group's chains. */
+#define OFFICIAL_GROW 1.02
+#define OFFICIAL_SHRINK 0.98
+#define OFFICIAL_MEMORY 0.9
+#define GAIN 0.2
+
+/* Arrays have a node a block. */
+typedef struct {
+    DlhChains *c;
+    const AisOptions *opt;
+    guint n;
+    gint64 n_groups;
+    DlhNode **q, **gs, **gp, **v, **new_q, **new_gs, **new_gp;
+    DlhNode *s, *p, *new_s, *new_p; /* f64 (C) */
+    DlhNode *weight;                /* f64 (C): w */
+    DlhNode *energy;                /* f64 (C): H at the transition's start */
+    DlhNode *eps;                   /* f64 (C): of this transition */
+    DlhNode *b;                     /* f64: its inverse temperature */
+    DlhNode *reverse;               /* i64 */
+    DlhNode *fresh, *left;          /* i64: to be started; leapfrog steps to go */
+    DlhNode *table;                 /* f64 (T, groups), tuned: step sizes */
+    DlhNode *next_eps;              /* f64 (groups), tuned: of the warm-up's next transition */
+    DlhNode *mean_accept;           /* f64 (groups), tuned: moving average */
+    DlhNode *accept, *accepted;     /* f64 (C): probability, and 0 or 1 */
+} Ais;
+
+static void
+ais_clear (Ais *a)
+{
+    DlhNode **arrays[] = {a->q, a->gs, a->gp, a->v, a->new_q, a->new_gs, a->new_gp};
+
+    for (guint i = 0; i < G_N_ELEMENTS (arrays); i++)
+        g_free (arrays[i]);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Ais, ais_clear)
+
+/* Where on the path. */
+
+static DlhNode *
+scalar (Ais *a, double value)
+{
+    return dlh_scalar (dlh_chains_graph (a->c), DLH_F64, value);
+}
+
+static DlhNode *
+truncated (DlhNode *x)
+{
+    return dlh_cast (dlh_cast (x, DLH_I64), DLH_F64);
+}
+
+static DlhNode *
+in_warmup (Ais *a)
+{
+    return dlh_less (dlh_chains_step (a->c), scalar (a, (double)dlh_chains_n_warmup (a->c)));
+}
+
+// Transitions of this round done before this one, f64.
+static DlhNode *
+round_step (Ais *a)
+{
+    double length = (double)(a->opt->temperatures - 1);
+    DlhNode *step = dlh_chains_step (a->c);
+    DlhNode *rounds = truncated (dlh_scale (dlh_offset (step, 0.5), 1 / length));
+
+    return dlh_where (in_warmup (a), dlh_sub (step, dlh_scale (rounds, length)),
+                      dlh_offset (step, -(double)dlh_chains_n_warmup (a->c)));
+}
+
+static DlhNode *
+look_up (Ais *a, AisEntry what)
+{
+    gint64 T = a->opt->temperatures, n = T + 1;
+    g_autoptr (DlhTensor) table = dlh_tensor_new (DLH_F64, dlh_shape (2 * n), NULL);
+    DlhNode *k = dlh_min (dlh_offset (round_step (a), 1), scalar (a, (double)T));
+    DlhNode *at = dlh_add (k, dlh_scale (dlh_cast (a->reverse, DLH_F64), (double)n));
+
+    for (gint64 i = 0; i < 2 * n; i++)
+        dlh_tensor_set (table, i, ais_entry (a->opt, what, i >= n, i % n));
+    return dlh_gather (dlh_constant (dlh_chains_graph (a->c), table), dlh_cast (at, DLH_I64), 0);
+}
+
+/* State. */
+
+static DlhNode *
+integer (Ais *a, const char *name)
+{
+    return dlh_chains_state (a->c, name, DLH_I64, dlh_shape (), (DlhInit){DLH_INIT_ZEROS, 0, 0});
+}
+
+static DlhNode *
+per_chain (Ais *a, const char *name)
+{
+    return dlh_chains_state (a->c, name, DLH_F64, dlh_shape (dlh_chains_count (a->c)),
+                             (DlhInit){DLH_INIT_ZEROS, 0, 0});
+}
+
+static DlhNode *
+tuned (Ais *a, const char *name, DlhShape shape, double value)
+{
+    return dlh_chains_tuned (a->c, name, DLH_F64, shape, (DlhInit){DLH_INIT_CONSTANT, value, 0});
+}
+
+static void
+make_state (Ais *a)
+{
+    const DlhShape groups = dlh_shape (a->n_groups);
+
+    for (guint i = 0; i < a->n; i++) {
+        a->q[i] = dlh_chains_position (a->c, i);
+        a->gs[i] = dlh_chains_state_like (a->c, i, "gradient_start");
+        a->gp[i] = dlh_chains_state_like (a->c, i, "gradient");
+        a->v[i] = dlh_chains_state_like (a->c, i, "momentum");
+        a->new_q[i] = dlh_chains_state_like (a->c, i, "proposal");
+        a->new_gs[i] = dlh_chains_state_like (a->c, i, "proposal_gradient_start");
+        a->new_gp[i] = dlh_chains_state_like (a->c, i, "proposal_gradient");
+    }
+    a->s = per_chain (a, "log_start");
+    a->p = per_chain (a, "log_density");
+    a->new_s = per_chain (a, "proposal_log_start");
+    a->new_p = per_chain (a, "proposal_log_density");
+    a->weight = per_chain (a, "log_weight");
+    a->energy = per_chain (a, "energy");
+    a->eps = per_chain (a, "eps");
+    a->accept = per_chain (a, "accept");
+    a->accepted = per_chain (a, "accepted");
+    a->b = dlh_chains_state (a->c, "temperature", DLH_F64, dlh_shape (),
+                             (DlhInit){DLH_INIT_ZEROS, 0, 0});
+    a->reverse = integer (a, "reverse");
+    a->fresh = integer (a, "fresh");
+    a->left = integer (a, "left");
+    a->table =
+        tuned (a, "step_sizes", dlh_shape (a->opt->temperatures, a->n_groups), a->opt->step_size);
+    a->next_eps = tuned (a, "tune/eps", groups, a->opt->step_size);
+    a->mean_accept = tuned (a, "tune/accept", groups, a->opt->target);
+}
+
+/* The dynamics. */
+
+// (groups) as (C): a group's chains follow each other.
+static DlhNode *
+of_chains (Ais *a, DlhNode *x)
+{
+    gint64 C = dlh_chains_count (a->c), each = C / a->n_groups;
+
+    x = dlh_broadcast (dlh_reshape (x, dlh_shape (a->n_groups, 1)), dlh_shape (a->n_groups, each));
+    return dlh_reshape (x, dlh_shape (C));
+}
+
+// (C) to means (groups).
+static DlhNode *
+of_groups (Ais *a, DlhNode *x)
+{
+    gint64 each = dlh_chains_count (a->c) / a->n_groups;
+
+    return dlh_mean_axis (dlh_reshape (x, dlh_shape (a->n_groups, each)), 1);
+}
+
+// (1 - b) x + b y for numbers of chains.
+static DlhNode *
+between (DlhNode *b, DlhNode *x, DlhNode *y)
+{
+    return dlh_add (dlh_mul (dlh_offset (dlh_neg (b), 1), x), dlh_mul (b, y));
+}
+
+// v + factor g, g the gradient of log f, factor f64, (C) or a scalar.
+static DlhNode *
+kick (Ais *a, guint i, DlhNode *v, DlhNode *factor, DlhNode *b, DlhNode *gs, DlhNode *gp)
+{
+    DlhNode *y = dlh_chains_spread (a->c, b, i);
+
+    return dlh_add (v, dlh_mul (dlh_chains_spread (a->c, factor, i), between (y, gs, gp)));
+}
+
+static DlhNode *
+kinetic (Ais *a, DlhNode *const *v)
+{
+    return dlh_scale (dlh_chains_dot (a->c, v, v), 0.5);
+}
+
+// Both log densities with their gradients.
+static void
+evaluate (Ais *a, DlhNode *const *q, DlhNode **s, DlhNode **p, DlhNode **gs, DlhNode **gp)
+{
+    *s = dlh_chains_log_prior (a->c, q);
+    dlh_gradients (*s, q, a->n, NULL, gs);
+    *p = dlh_chains_gradients (a->c, q, gp);
+}
+
+// Which transition this is; at the first of a round chains start.
+static void
+build_start (Ais *a)
+{
+    DlhPass *open = dlh_chains_pass (a->c, "open", DLH_PASS_EVERY), *start;
+    DlhNode *first = dlh_less (round_step (a), scalar (a, 0.5));
+    DlhNode *back =
+        dlh_broadcast (dlh_cast (a->reverse, DLH_BOOL), dlh_shape (dlh_chains_count (a->c)));
+    g_autofree DlhNode **q = g_new (DlhNode *, a->n);
+    g_autofree DlhNode **gs = g_new (DlhNode *, a->n);
+    g_autofree DlhNode **gp = g_new (DlhNode *, a->n);
+    DlhNode *s, *p;
+
+    dlh_pass_assign (open, a->fresh, dlh_cast (first, DLH_I64));
+    start = dlh_chains_pass (a->c, "start", DLH_PASS_EVERY);
+    dlh_chains_draw_prior (a->c, dlh_chains_stream (a->c, "start"), q);
+    for (guint i = 0; i < a->n; i++)
+        q[i] = dlh_chains_where (a->c, back, a->q[i], q[i]);
+    evaluate (a, q, &s, &p, gs, gp);
+    dlh_pass_assign (start, a->s, dlh_assert_finite (s, "log density of the path's first end"));
+    dlh_pass_assign (start, a->p, dlh_assert_finite (p, "log density at the chains' start"));
+    for (guint i = 0; i < a->n; i++) {
+        dlh_pass_assign (start, a->q[i], q[i]);
+        dlh_pass_assign (start, a->gs[i], gs[i]);
+        dlh_pass_assign (start, a->gp[i], gp[i]);
+    }
+    dlh_pass_assign (start, a->weight, dlh_full_like (a->weight, 0));
+    dlh_pass_assign (start, a->fresh, dlh_sub (a->fresh, a->fresh));
+    dlh_pass_while (start, a->fresh, 1);
+}
+
+// Step sizes of this transition, (groups): in the warm-up each round begins with the option's.
+static DlhNode *
+step_sizes (Ais *a)
+{
+    DlhNode *row = dlh_gather (a->table, dlh_cast (look_up (a, AIS_ROW), DLH_I64), 0);
+    DlhNode *first = dlh_less (round_step (a), scalar (a, 0.5));
+    DlhNode *tuning = dlh_where (dlh_broadcast (first, dlh_shape (a->n_groups)),
+                                 dlh_full_like (row, a->opt->step_size), a->next_eps);
+
+    return dlh_where (dlh_broadcast (in_warmup (a), dlh_shape (a->n_groups)), tuning, row);
+}
+
+static void
+build_begin (Ais *a)
+{
+    DlhPass *begin = dlh_chains_pass (a->c, "begin", DLH_PASS_EVERY);
+    DlhNode *b = look_up (a, AIS_B), *change = look_up (a, AIS_CHANGE);
+    DlhNode *eps = of_chains (a, step_sizes (a));
+    DlhStream *stream = dlh_chains_stream (a->c, "momentum");
+    g_autofree DlhNode **v = g_new (DlhNode *, a->n);
+
+    for (guint i = 0; i < a->n; i++)
+        v[i] = dlh_chains_normal (a->c, stream, i);
+    dlh_pass_assign (begin, a->weight, dlh_add (a->weight, dlh_mul (change, dlh_sub (a->p, a->s))));
+    dlh_pass_assign (begin, a->energy, dlh_sub (kinetic (a, v), between (b, a->s, a->p)));
+    dlh_pass_assign (begin, a->b, b);
+    dlh_pass_assign (begin, a->eps, eps);
+    dlh_pass_assign (begin, a->left, dlh_cast (scalar (a, (double)a->opt->steps), DLH_I64));
+    for (guint i = 0; i < a->n; i++) {
+        dlh_pass_assign (begin, a->v[i],
+                         kick (a, i, v[i], dlh_scale (eps, 0.5), b, a->gs[i], a->gp[i]));
+        dlh_pass_assign (begin, a->new_q[i], a->q[i]);
+    }
+}
+
+static void
+build_leap (Ais *a)
+{
+    DlhPass *leap = dlh_chains_pass (a->c, "leap", DLH_PASS_EVERY);
+    g_autofree DlhNode **q = g_new (DlhNode *, a->n);
+    g_autofree DlhNode **gs = g_new (DlhNode *, a->n);
+    g_autofree DlhNode **gp = g_new (DlhNode *, a->n);
+    DlhNode *left = dlh_cast (a->left, DLH_F64), *s, *p, *factor;
+
+    for (guint i = 0; i < a->n; i++)
+        q[i] = dlh_add (a->new_q[i], dlh_mul (a->v[i], dlh_chains_spread (a->c, a->eps, i)));
+    evaluate (a, q, &s, &p, gs, gp);
+    factor = dlh_where (dlh_less (scalar (a, 1.5), left), scalar (a, 1), scalar (a, 0.5));
+    for (guint i = 0; i < a->n; i++) {
+        DlhNode *v = kick (a, i, a->v[i], dlh_mul (a->eps, factor), a->b, gs[i], gp[i]);
+
+        dlh_pass_assign (leap, a->new_q[i], q[i]);
+        dlh_pass_assign (leap, a->new_gs[i], gs[i]);
+        dlh_pass_assign (leap, a->new_gp[i], gp[i]);
+        dlh_pass_assign (leap, a->v[i], v);
+    }
+    dlh_pass_assign (leap, a->new_s, s);
+    dlh_pass_assign (leap, a->new_p, p);
+    dlh_pass_assign (leap, a->left, dlh_cast (dlh_offset (left, -1), DLH_I64));
+    dlh_pass_while (leap, a->left, G_MAXINT32);
+}
+
+// What is not finite has infinite energy.
+static DlhNode *
+energy_change (Ais *a)
+{
+    DlhNode *const *blocks[] = {a->new_q, a->v, a->new_gs, a->new_gp};
+    DlhNode *change =
+        dlh_sub (dlh_sub (kinetic (a, a->v), between (a->b, a->new_s, a->new_p)), a->energy);
+    DlhNode *infinite = dlh_full_like (change, INFINITY);
+
+    for (guint i = 0; i < G_N_ELEMENTS (blocks); i++)
+        change = dlh_where (dlh_chains_all_finite (a->c, blocks[i]), change, infinite);
+    change = dlh_where (dlh_is_finite (a->new_s), change, infinite);
+    return dlh_where (dlh_is_finite (a->new_p), change, infinite);
+}
+
+static void
+build_finish (Ais *a)
+{
+    DlhPass *finish = dlh_chains_pass (a->c, "finish", DLH_PASS_EVERY);
+    DlhNode *change = energy_change (a);
+    DlhNode *probability = dlh_chains_accept_probability (a->c, dlh_neg (change));
+    DlhNode *u = dlh_uniform (dlh_chains_graph (a->c), dlh_chains_stream (a->c, "accept"), DLH_F64,
+                              dlh_node_shape (change));
+    DlhNode *yes = dlh_less (u, probability), *p = dlh_where (yes, a->new_p, a->p);
+
+    for (guint i = 0; i < a->n; i++) {
+        dlh_pass_assign (finish, a->q[i], dlh_chains_where (a->c, yes, a->new_q[i], a->q[i]));
+        dlh_pass_assign (finish, a->gs[i], dlh_chains_where (a->c, yes, a->new_gs[i], a->gs[i]));
+        dlh_pass_assign (finish, a->gp[i], dlh_chains_where (a->c, yes, a->new_gp[i], a->gp[i]));
+    }
+    dlh_pass_assign (finish, a->s, dlh_where (yes, a->new_s, a->s));
+    dlh_pass_assign (finish, a->p, p);
+    dlh_pass_assign (finish, a->accept, probability);
+    dlh_pass_assign (finish, a->accepted, dlh_cast (yes, DLH_F64));
+    dlh_pass_report (finish, "log_weight", a->weight);
+    dlh_pass_report (finish, "log_density", p);
+    dlh_pass_report (finish, "accept", probability);
+    dlh_pass_report (finish, "divergent",
+                     dlh_cast (dlh_less (dlh_full_like (change, MAX_DIVERGENCE), change), DLH_F64));
+    dlh_pass_report (finish, "temperature", a->b);
+    dlh_pass_report (finish, "step_size", a->eps);
+}
+
+/* Tuning. */
+
+// Factors of the step sizes, (groups).
+static DlhNode *
+growth (Ais *a, DlhPass *tune)
+{
+    const AisOptions *opt = a->opt;
+    DlhNode *first =
+        dlh_broadcast (dlh_less (round_step (a), scalar (a, 0.5)), dlh_shape (a->n_groups));
+    DlhNode *mean, *high;
+
+    if (strcmp (opt->tuning, "official") != 0)
+        return dlh_exp (dlh_scale (dlh_offset (of_groups (a, a->accept), -opt->target), GAIN));
+    // One number for all, in each group's place.
+    mean = dlh_where (first, dlh_full_like (a->mean_accept, opt->target), a->mean_accept);
+    high = dlh_less (dlh_full_like (mean, opt->target), mean);
+    dlh_pass_assign (
+        tune, a->mean_accept,
+        dlh_add (dlh_scale (mean, OFFICIAL_MEMORY),
+                 dlh_scale (dlh_broadcast (dlh_mean_all (a->accepted), dlh_shape (a->n_groups)),
+                            1 - OFFICIAL_MEMORY)));
+    return dlh_where (high, dlh_full_like (mean, OFFICIAL_GROW),
+                      dlh_full_like (mean, OFFICIAL_SHRINK));
+}
+
+static void
+build_tune (Ais *a)
+{
+    gint64 T = a->opt->temperatures, each = dlh_chains_count (a->c) / a->n_groups;
+    DlhPass *tune = dlh_chains_pass (a->c, "tune", DLH_PASS_WARMUP);
+    DlhShape shape = dlh_shape (T, a->n_groups);
+    DlhNode *eps =
+        dlh_reshape (dlh_slice (dlh_reshape (a->eps, dlh_shape (a->n_groups, each)), 1, 0, 1, 1),
+                     dlh_shape (a->n_groups));
+    DlhNode *rows = dlh_arange (dlh_chains_graph (a->c), DLH_F64, T);
+    DlhNode *here = dlh_equal (rows, dlh_broadcast (look_up (a, AIS_ROW), dlh_shape (T)));
+
+    here = dlh_broadcast (dlh_reshape (here, dlh_shape (T, 1)), shape);
+    dlh_pass_assign (tune, a->table, dlh_where (here, dlh_broadcast (eps, shape), a->table));
+    dlh_pass_assign (
+        tune, a->next_eps,
+        dlh_clamp (dlh_mul (eps, growth (a, tune)), a->opt->min_step, a->opt->max_step));
+}
+
+static gboolean
+check (DlhChains *c, const AisOptions *opt, GError **error)
+{
+    if (dlh_chains_is_estimate (c)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "the log density is an estimate from a batch, by which nothing can be "
+                     "accepted: give batch=0");
+        return FALSE;
+    }
+    if (!dlh_chains_has_prior (c)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "the density has no normalised part to start from: sample a posterior, or "
+                     "the latent variables of a model (--task=likelihood)");
+        return FALSE;
+    }
+    if (opt->min_step > opt->step_size || opt->step_size > opt->max_step) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "'step_size' is %g, it must be from 'min_step', %g, to 'max_step', %g",
+                     opt->step_size, opt->min_step, opt->max_step);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static gboolean
+ais_build (DlhChains *c, gconstpointer options, GError **error)
+{
+    const AisOptions *opt = options;
+    guint n = dlh_chains_n_blocks (c);
+    gint64 warmup = dlh_chains_n_warmup (c);
+    g_auto (Ais) a = {.c = c,
+                      .opt = opt,
+                      .n = n,
+                      .n_groups = dlh_chains_n_groups (c),
+                      .q = g_new (DlhNode *, n),
+                      .gs = g_new (DlhNode *, n),
+                      .gp = g_new (DlhNode *, n),
+                      .v = g_new (DlhNode *, n),
+                      .new_q = g_new (DlhNode *, n),
+                      .new_gs = g_new (DlhNode *, n),
+                      .new_gp = g_new (DlhNode *, n)};
+
+    if (!check (c, opt, error))
+        return FALSE;
+    if (warmup > 0 && warmup < opt->temperatures - 1)
+        dlh_chains_note (c,
+                         "note: ais tunes step sizes in %" G_GINT64_FORMAT
+                         " transitions, the path has %" G_GINT64_FORMAT
+                         ": those of later temperatures are as given",
+                         warmup, opt->temperatures - 1);
+    make_state (&a);
+    if (!dlh_graph_check (dlh_chains_graph (c), error))
+        return FALSE;
+    build_start (&a);
+    build_begin (&a);
+    build_leap (&a);
+    build_finish (&a);
+    if (warmup > 0)
+        build_tune (&a);
+    return dlh_graph_check (dlh_chains_graph (c), error);
+}
+
+static const DlhTransition ais_transition = {.size = sizeof (DlhTransition), .build = ais_build};
+static const DlhSampler ais = {.size = sizeof (DlhSampler), .transition = &ais_transition};
+
+DLH_PLUGIN_DEFINE (
+    DLH_SAMPLER, ais, AisOptions,
+    DLH_OPTIONS (DLH_INT (AisOptions, temperatures, 1000, 2, 10000000,
+                          "Densities from the start to the target, both counted: a path has one "
+                          "transition less",
+                          .unit = "densities"),
+                 DLH_CHOICE (AisOptions, schedule, "sigmoid", "sigmoid|linear",
+                             "Of inverse temperatures from 0 to 1"),
+                 DLH_DOUBLE (AisOptions, radius, 4, 0.0, 100.0,
+                             "The sigmoid schedule's arguments are from minus this to this",
+                             .flags = DLH_MIN_OPEN),
+                 DLH_INT (AisOptions, steps, 10, 1, 1000000, "Leapfrog steps of a transition",
+                          .unit = "steps"),
+                 DLH_CHOICE (AisOptions, tuning, "groups", "groups|official",
+                             "Of step sizes in the warm-up: for each example by its chains; or one "
+                             "for all, as in the paper's code"),
+                 DLH_DOUBLE (AisOptions, target, 0.65, 0.0, 1.0,
+                             "Acceptance that the warm-up tunes for",
+                             .flags = DLH_MIN_OPEN | DLH_MAX_OPEN),
+                 DLH_DOUBLE (AisOptions, step_size, 0.15, 1e-12, 1e6,
+                             "Leapfrog step size that tuning starts from, or of all temperatures "
+                             "without a warm-up"),
+                 DLH_DOUBLE (AisOptions, min_step, 1e-4, 1e-12, 1e6, "Least tuned step size"),
+                 DLH_DOUBLE (AisOptions, max_step, 0.5, 1e-12, 1e6, "Greatest tuned step size")),
+    .name = "ais", .version = "1.0", .paper = "1611.04273",
+    .summary = "Annealed importance sampling: weights and draws, from a prior to a posterior");

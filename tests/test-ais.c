@@ -1,0 +1,813 @@
+/* SPDX-License-Identifier: MIT */
+/* Annealed importance sampling in both directions, on the linear Gaussian model of the paper's
+ * sheet, x = W z + b + noise, for which everything is known, and on a nonlinear one by quadrature.
+ */
+#include "test.h"
+
+#define MOST 32 /* of D and d */
+
+/* The model with its exact answers. */
+typedef struct {
+    gint64 D, d;
+    double variance;
+    double W[MOST][MOST], b[MOST];
+} Linear;
+
+typedef struct {
+    DlhRegistry *registry;
+    DlhStore *store;
+    DlhTarget *target;
+    DlhChains *chains;
+    DlhProblem problem;
+    gint64 path, n_examples, n_chains; /* transitions of a path */
+} Bench;
+
+static void
+bench_clear (Bench *b)
+{
+    dlh_chains_free (b->chains);
+    dlh_target_free (b->target);
+    dlh_store_unref (b->store);
+    dlh_registry_free (b->registry);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
+
+static void
+near (double got, double want, double tolerance)
+{
+    test_assert_within (&got, &want, 1, tolerance);
+}
+
+static double
+next_uniform (guint32 *s)
+{
+    *s = 1664525u * *s + 1013904223u;
+    return ((double)*s + 0.5) / 4294967296.0;
+}
+
+// The sheet's for D = 20, d = 5, variance 0.1.
+static Linear
+linear (gint64 D, gint64 d, double variance)
+{
+    Linear m = {.D = D, .d = d, .variance = variance};
+    guint32 s = 7;
+
+    for (gint64 i = 0; i < D; i++)
+        for (gint64 j = 0; j < d; j++)
+            m.W[i][j] = 2 * next_uniform (&s) - 1;
+    for (gint64 i = 0; i < D; i++)
+        m.b[i] = next_uniform (&s) - 0.5;
+    return m;
+}
+
+// Inverse of a positive definite matrix by Gauss and Jordan; returns the log determinant.
+static double
+invert (double (*a)[MOST], gint64 n, double (*out)[MOST])
+{
+    double log_det = 0;
+
+    for (gint64 i = 0; i < n; i++)
+        for (gint64 j = 0; j < n; j++)
+            out[i][j] = i == j;
+    for (gint64 k = 0; k < n; k++) {
+        double pivot = a[k][k];
+
+        log_det += log (pivot);
+        for (gint64 j = 0; j < n; j++) {
+            a[k][j] /= pivot;
+            out[k][j] /= pivot;
+        }
+        for (gint64 i = 0; i < n; i++) {
+            double factor = a[i][k];
+
+            for (gint64 j = 0; i != k && j < n; j++) {
+                a[i][j] -= factor * a[k][j];
+                out[i][j] -= factor * out[k][j];
+            }
+        }
+    }
+    return log_det;
+}
+
+// log N (x; b, W W' + variance I)
+static double
+evidence (const Linear *m, const double *x)
+{
+    double S[MOST][MOST], inverse[MOST][MOST], log_det, square = 0;
+
+    for (gint64 i = 0; i < m->D; i++)
+        for (gint64 j = 0; j < m->D; j++) {
+            S[i][j] = i == j ? m->variance : 0;
+            for (gint64 k = 0; k < m->d; k++)
+                S[i][j] += m->W[i][k] * m->W[j][k];
+        }
+    log_det = invert (S, m->D, inverse);
+    for (gint64 i = 0; i < m->D; i++)
+        for (gint64 j = 0; j < m->D; j++)
+            square += (x[i] - m->b[i]) * inverse[i][j] * (x[j] - m->b[j]);
+    return -0.5 * (square + log_det + (double)m->D * log (2 * G_PI));
+}
+
+// log p (x | z)
+static double
+log_likelihood (const Linear *m, const double *x, const double *z)
+{
+    double square = 0;
+
+    for (gint64 i = 0; i < m->D; i++) {
+        double r = x[i] - m->b[i];
+
+        for (gint64 j = 0; j < m->d; j++)
+            r -= m->W[i][j] * z[j];
+        square += r * r;
+    }
+    return -square / (2 * m->variance) - 0.5 * (double)m->D * log (2 * G_PI * m->variance);
+}
+
+// E log p (x | z) for z ~ N (0, I) N (x; W z + b, variance)^temperature.
+static double
+expected_log_likelihood (const Linear *m, const double *x, double temperature)
+{
+    double A[MOST][MOST], V[MOST][MOST], mean[MOST] = {0}, trace = 0;
+
+    for (gint64 j = 0; j < m->d; j++)
+        for (gint64 k = 0; k < m->d; k++) {
+            A[j][k] = j == k;
+            for (gint64 i = 0; i < m->D; i++)
+                A[j][k] += temperature * m->W[i][j] * m->W[i][k] / m->variance;
+        }
+    invert (A, m->d, V);
+    for (gint64 j = 0; j < m->d; j++)
+        for (gint64 k = 0; k < m->d; k++)
+            for (gint64 i = 0; i < m->D; i++) {
+                mean[j] += V[j][k] * temperature * m->W[i][k] * (x[i] - m->b[i]) / m->variance;
+                trace += m->W[i][j] * V[j][k] * m->W[i][k];
+            }
+    return log_likelihood (m, x, mean) - trace / (2 * m->variance);
+}
+
+/* Chains. */
+
+static DlhComponent *
+load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
+{
+    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
+    g_autoptr (GError) error = NULL;
+    DlhComponent *c;
+
+    for (guint i = 0; settings && settings[i]; i += 2)
+        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
+    c = dlh_registry_load (b->registry, kind, name, table, &error);
+    g_assert_no_error (error);
+    return c;
+}
+
+static DlhTensor *
+variable (Bench *b, const char *name)
+{
+    return dlh_variable_tensor (dlh_store_lookup (b->store, name));
+}
+
+static gint64
+number_after (const char *const *settings, const char *name, gint64 otherwise)
+{
+    for (guint i = 0; settings[i]; i += 2)
+        if (g_str_equal (settings[i], name))
+            return g_ascii_strtoll (settings[i + 1], NULL, 10);
+    return otherwise;
+}
+
+// Of @model (transfer full); @rounds of the warm-up.
+static void
+bench_init_model (Bench *b, DlhComponent *model, gint64 D, gint64 n_examples, gint64 n_chains,
+                  gboolean encoder, const char *const *ais, gint64 rounds)
+{
+    const DlhLatentPosterior posterior = {sizeof posterior, n_examples, n_chains, encoder};
+    g_autoptr (DlhComponent) sampler = load (b, DLH_SAMPLER, "ais", ais), owned = model;
+    g_autoptr (GError) error = NULL;
+
+    b->store = dlh_store_new (3, DLH_F64);
+    b->problem = (DlhProblem){.size = sizeof b->problem, .input_shape = dlh_shape (D)};
+    b->n_examples = n_examples;
+    b->n_chains = n_chains;
+    b->path = number_after (ais, "temperatures", 1000) - 1;
+    b->target = dlh_target_new_latent (b->store, owned, &b->problem, &posterior, &error);
+    g_assert_no_error (error);
+    b->chains = dlh_chains_new (b->target, sampler, rounds * b->path, &error);
+    g_assert_no_error (error);
+}
+
+static void
+bench_init (Bench *b, const Linear *m, gint64 n_examples, gint64 n_chains, gboolean encoder,
+            const char *const *ais, gint64 rounds)
+{
+    g_autofree char *d = g_strdup_printf ("%d", (int)m->d);
+    g_autofree char *v = g_strdup_printf ("%.17g", m->variance);
+    const char *const settings[] = {"latents",    d,          "encoder",  "[]", "decoder", "[]",
+                                    "likelihood", "gaussian", "variance", v,    NULL};
+
+    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
+    bench_init_model (b, load (b, DLH_MODEL, "vae", settings), m->D, n_examples, n_chains, encoder,
+                      ais, rounds);
+    for (gint64 i = 0; i < m->D; i++) {
+        dlh_tensor_set (variable (b, "vae/output/bias"), i, m->b[i]);
+        for (gint64 j = 0; j < m->d; j++)
+            dlh_tensor_set (variable (b, "vae/output/weight"), i * m->d + j, m->W[i][j]);
+    }
+}
+
+static void
+set_examples (Bench *b, const double *x, gint64 first)
+{
+    gint64 D = b->problem.input_shape.dims[0];
+    g_autoptr (DlhTensor) t =
+        test_tensor_from (DLH_F64, dlh_shape (b->n_examples, D), x, (gsize)(b->n_examples * D));
+    g_autoptr (GError) error = NULL;
+
+    dlh_target_set_examples (b->target, t, first, &error);
+    g_assert_no_error (error);
+}
+
+static void
+transitions (Bench *b, gint64 n)
+{
+    g_autoptr (GError) error = NULL;
+
+    for (gint64 i = 0; i < n; i++) {
+        dlh_chains_transition (b->chains, &error);
+        g_assert_no_error (error);
+    }
+}
+
+static const double *
+column (Bench *b, const char *name)
+{
+    return dlh_chains_find_report (b->chains, name);
+}
+
+// Log p (x) of each example by the weights' means.
+static void
+estimates (Bench *b, double *out)
+{
+    for (gint64 e = 0; e < b->n_examples; e++)
+        out[e] = dlh_log_mean_exp (column (b, "log_weight") + e * b->n_chains, (gsize)b->n_chains);
+}
+
+// Back from @z (examples, d): all chains of an example start at its draw.
+static void
+go_back (Bench *b, const double *z, gint64 d)
+{
+    for (gint64 r = 0; r < b->n_examples * b->n_chains; r++)
+        for (gint64 j = 0; j < d; j++)
+            dlh_tensor_set (variable (b, "chains/z"), r * d + j, z[r / b->n_chains * d + j]);
+    dlh_tensor_set (variable (b, "ais/reverse"), 0, 1);
+    dlh_tensor_set (variable (b, "chains/step"), 0, (double)dlh_chains_n_warmup (b->chains));
+    transitions (b, b->path);
+}
+
+// Draws z and x of @n examples from the model.
+static void
+simulate (const Linear *m, gint64 n, double *z, double *x)
+{
+    g_autofree double *noise = g_new (double, n * m->D);
+
+    test_random (11, z, (gsize)(n * m->d));
+    test_random (12, noise, (gsize)(n * m->D));
+    for (gint64 e = 0; e < n; e++)
+        for (gint64 i = 0; i < m->D; i++) {
+            double *to = &x[e * m->D + i];
+
+            *to = m->b[i] + sqrt (m->variance) * noise[e * m->D + i];
+            for (gint64 j = 0; j < m->d; j++)
+                *to += m->W[i][j] * z[e * m->d + j];
+        }
+}
+
+static void
+mean_and_error (const double *x, gint64 n, double *mean, double *error)
+{
+    double square = 0;
+
+    *mean = 0;
+    for (gint64 i = 0; i < n; i++)
+        *mean += x[i] / (double)n;
+    for (gint64 i = 0; i < n; i++)
+        square += (x[i] - *mean) * (x[i] - *mean) / (double)(n - 1);
+    *error = sqrt (square / (double)n);
+}
+
+// x_i = sin i, i = 1 .. D: the sheet's point.
+static void
+sheet_point (double *x, gint64 D)
+{
+    for (gint64 i = 0; i < D; i++)
+        x[i] = sin ((double)(i + 1));
+}
+
+/* The tests. */
+
+static void
+schedule_golden (void)
+{
+    static const double five[] = {.10499359, .5, .89500641, 1};
+    static const double ten[] = {.02558541,     .0827636,     .19773534,     .3866033, 1 - .3866033,
+                                 1 - .19773534, 1 - .0827636, 1 - .02558541, 1};
+    static const struct {
+        const char *const settings[5];
+        const double *want;
+    } cases[] = {{{"temperatures", "5", "steps", "1", NULL}, five},
+                 {{"temperatures", "10", "steps", "1", NULL}, ten}};
+    static const char *const many[] = {"temperatures", "10000", "steps", "1", NULL};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[20], before;
+
+    sheet_point (x, 20);
+    for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+        g_auto (Bench) s = {0};
+
+        bench_init (&s, &m, 1, 1, FALSE, cases[i].settings, 0);
+        set_examples (&s, x, 0);
+        for (gint64 k = 0; k < s.path; k++) {
+            transitions (&s, 1);
+            near (column (&s, "temperature")[0], cases[i].want[k], 5.1e-9);
+        }
+        g_assert_cmpfloat (column (&s, "temperature")[0], ==, 1);
+    }
+    bench_init (&b, &m, 1, 1, FALSE, many, 0);
+    set_examples (&b, x, 0);
+    transitions (&b, 1);
+    near (column (&b, "temperature")[0], 1.46645e-5, 5e-11);
+    dlh_tensor_set (variable (&b, "chains/step"), 0, 4998);
+    transitions (&b, 1);
+    before = column (&b, "temperature")[0];
+    transitions (&b, 1);
+    near (column (&b, "temperature")[0] - before, 2.07484e-4, 5e-10);
+}
+
+/* What independent draws from each density would give, for the schedule that the program reports:
+ * the sheet's deviations of lower and upper bound from the truth. */
+static void
+schedule_ideal_bias (void)
+{
+    static const struct {
+        const char *const settings[7];
+        double lower, upper;
+    } cases[] = {
+        {{"temperatures", "10", "steps", "1", NULL}, -5.005794, 2.839870},
+        {{"temperatures", "100", "steps", "1", NULL}, -.345246, .327766},
+        {{"temperatures", "1000", "steps", "1", NULL}, -.033417, .033245},
+        {{"temperatures", "10", "steps", "1", "schedule", "linear", NULL}, -14.135082, 3.717113},
+        {{"temperatures", "100", "steps", "1", "schedule", "linear", NULL}, -.913435, .709492},
+    };
+    const Linear m = linear (20, 5, 0.1);
+    double x[20];
+
+    sheet_point (x, 20);
+    near (evidence (&m, x), -74.2765920926826, 1e-9);
+    for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
+        g_auto (Bench) b = {0};
+        double from = 0, e_from = expected_log_likelihood (&m, x, 0), lower = 0, upper = 0;
+
+        bench_init (&b, &m, 1, 1, FALSE, cases[i].settings, 0);
+        set_examples (&b, x, 0);
+        for (gint64 k = 0; k < b.path; k++) {
+            double to, e_to;
+
+            transitions (&b, 1);
+            to = column (&b, "temperature")[0];
+            e_to = expected_log_likelihood (&m, x, to);
+            lower += (to - from) * e_from;
+            upper += (to - from) * e_to;
+            from = to;
+            e_from = e_to;
+        }
+        near (lower - evidence (&m, x), cases[i].lower, 1e-6);
+        near (upper - evidence (&m, x), cases[i].upper, 1e-6);
+    }
+}
+
+// Where the decoder does not see z, every weight is log p (x), both ways; rejections
+// notwithstanding.
+static void
+constant_decoder (void)
+{
+    static const char *const ais[] = {"temperatures", "50", "step_size", "0.5", "steps", "3", NULL};
+    Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[20], z[5] = {1, -2, 0.5, 0, 3}, want, accept = 0;
+
+    memset (m.W, 0, sizeof m.W);
+    sheet_point (x, 20);
+    want = log_likelihood (&m, x, z);
+    bench_init (&b, &m, 1, 8, FALSE, ais, 0);
+    set_examples (&b, x, 0);
+    for (gint64 k = 0; k < b.path; k++) {
+        transitions (&b, 1);
+        for (guint c = 0; c < 8; c++)
+            accept += column (&b, "accept")[c] / (8 * (double)b.path);
+    }
+    for (guint c = 0; c < 8; c++)
+        near (column (&b, "log_weight")[c], want, 1e-12 * 50 * fabs (want));
+    g_assert_cmpfloat (accept, <, 1);
+    g_assert_cmpfloat (accept, >, 0.5);
+    go_back (&b, z, 5);
+    for (guint c = 0; c < 8; c++)
+        near (column (&b, "log_weight")[c], -want, 1e-12 * 50 * fabs (want));
+}
+
+/* Two temperatures: log p (x | z) of draws of the prior. A step of nearly 0 leaves z where it was
+ * drawn; that they are the prior's: mean square 1, 5 standard errors. */
+static void
+two_temperatures (void)
+{
+    static const char *const ais[] = {"temperatures", "2",     "step_size", "1e-12", "min_step",
+                                      "1e-12",        "steps", "1",         NULL};
+    const Linear m = linear (20, 5, 0.1);
+    const gint64 n = 500;
+    g_auto (Bench) b = {0};
+    double x[20], square = 0;
+
+    sheet_point (x, 20);
+    bench_init (&b, &m, 1, n, FALSE, ais, 0);
+    set_examples (&b, x, 0);
+    transitions (&b, 1);
+    for (gint64 c = 0; c < n; c++) {
+        double z[5];
+
+        for (gint64 j = 0; j < 5; j++) {
+            z[j] = dlh_tensor_get (dlh_chains_value (b.chains, 0), c * 5 + j);
+            square += z[j] * z[j] / (double)(n * 5);
+        }
+        near (column (&b, "log_weight")[c], log_likelihood (&m, x, z), 1e-8);
+    }
+    near (square, 1, 5 * sqrt (2.0 / (double)(n * 5)));
+}
+
+// L gradients a transition, and one at each round's start.
+static void
+gradients_counted (void)
+{
+    static const char *const ais[] = {"temperatures", "8", "steps", "6", NULL};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[20];
+
+    sheet_point (x, 20);
+    bench_init (&b, &m, 1, 2, FALSE, ais, 2);
+    set_examples (&b, x, 0);
+    transitions (&b, 3 * b.path);
+    g_assert_cmpint (dlh_chains_pass_runs (b.chains, "leap"), ==, 3 * b.path * 6);
+    g_assert_cmpint (dlh_chains_pass_runs (b.chains, "start"), ==, 3);
+}
+
+/* 20 simulated examples by 8 chains: lower bound below the truth and upper above it, 5 standard
+ * errors over examples allowed: false alarms 3e-7 each. Ideal transitions leave a gap of 0.3, real
+ * ones at 100 temperatures 1.5 in the sheet. */
+static void
+bracketing (void)
+{
+    static const char *const ais[] = {"temperatures", "100", NULL};
+    enum { N = 20 };
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double z[N * 5], x[N * 20], lower[N], upper[N], low, high, se_low, se_high;
+
+    simulate (&m, N, z, x);
+    bench_init (&b, &m, N, 8, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    transitions (&b, 2 * b.path);
+    estimates (&b, lower);
+    go_back (&b, z, 5);
+    estimates (&b, upper);
+    for (guint e = 0; e < N; e++) {
+        double truth = evidence (&m, x + e * 20);
+
+        lower[e] -= truth;
+        upper[e] = -upper[e] - truth;
+    }
+    mean_and_error (lower, N, &low, &se_low);
+    mean_and_error (upper, N, &high, &se_high);
+    g_test_message ("lower %g +- %g, upper %g +- %g", low, se_low, high, se_high);
+    g_assert_cmpfloat (low, <=, 5 * se_low);
+    g_assert_cmpfloat (high, >=, -5 * se_high);
+    g_assert_cmpfloat (high - low, <, 2);
+    g_assert_cmpfloat (high - low, >, 0);
+}
+
+/* Mean of exp (w - log p (x)) over 20 000 chains with a frozen table: 1 within 5 standard errors.
+ * Both ways: back from exact draws of the posterior, of exp (log p (x) + w). */
+static void
+unbiased (void)
+{
+    static const char *const ais[] = {"temperatures", "20", "steps", "4", NULL};
+    const gint64 n = 20000;
+    const Linear m = linear (3, 1, 1);
+    g_auto (Bench) b = {0};
+    g_autofree double *ratio = g_new (double, n);
+    g_autofree double *noise = g_new (double, n);
+    double x[3] = {1, -0.5, 0.8}, truth = evidence (&m, x), mean, error, precision = 1, centre = 0;
+
+    bench_init (&b, &m, 1, n, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    transitions (&b, 2 * b.path);
+    for (gint64 c = 0; c < n; c++)
+        ratio[c] = exp (column (&b, "log_weight")[c] - truth);
+    mean_and_error (ratio, n, &mean, &error);
+    g_test_message ("forward %g +- %g", mean, error);
+    near (mean, 1, 5 * error);
+    g_assert_cmpfloat (error, <, 0.02);
+    for (guint i = 0; i < 3; i++) {
+        precision += m.W[i][0] * m.W[i][0];
+        centre += m.W[i][0] * (x[i] - m.b[i]);
+    }
+    test_random (13, noise, (gsize)n);
+    for (gint64 c = 0; c < n; c++)
+        dlh_tensor_set (variable (&b, "chains/z"), c,
+                        centre / precision + noise[c] / sqrt (precision));
+    dlh_tensor_set (variable (&b, "ais/reverse"), 0, 1);
+    dlh_tensor_set (variable (&b, "chains/step"), 0, (double)b.path);
+    transitions (&b, b.path);
+    for (gint64 c = 0; c < n; c++)
+        ratio[c] = exp (column (&b, "log_weight")[c] + truth);
+    mean_and_error (ratio, n, &mean, &error);
+    g_test_message ("reverse %g +- %g", mean, error);
+    near (mean, 1, 5 * error);
+    g_assert_cmpfloat (error, <, 0.02);
+}
+
+/* The sheet's nonlinear decoder g (z) = (tanh 2z, tanh (1.5 z - 1), sin 2z). */
+
+typedef struct {
+    char none;
+} NoOptions;
+
+static DlhDistribution *
+bent_prior (DlhBuild *build, const DlhProblem *problem, gconstpointer options, gint64 n)
+{
+    DlhNode *zero = dlh_full (build->graph, DLH_F64, dlh_shape (n, 1), 0);
+
+    (void)problem, (void)options;
+    return dlh_gaussian (zero, zero, 1);
+}
+
+static DlhDistribution *
+bent_decode (DlhBuild *build, const DlhProblem *problem, gconstpointer options, DlhNode *z)
+{
+    DlhNode *g[] = {dlh_tanh (dlh_scale (z, 2)), dlh_tanh (dlh_offset (dlh_scale (z, 1.5), -1)),
+                    dlh_sin (dlh_scale (z, 2))};
+
+    (void)problem, (void)options;
+    return dlh_gaussian (dlh_concat (g, 3, 1), dlh_scalar (build->graph, DLH_F64, 0.5 * log (0.01)),
+                         1);
+}
+
+static const DlhLatent bent_latent = {
+    .size = sizeof (DlhLatent), .prior = bent_prior, .decode = bent_decode};
+static const DlhModel bent = {.size = sizeof (DlhModel), .latent = &bent_latent};
+static const DlhManifest bent_manifest = {.size = sizeof (DlhManifest),
+                                          .option_size = sizeof (DlhOption),
+                                          .abi_major = DLH_ABI_MAJOR,
+                                          .abi_minor = DLH_ABI_MINOR,
+                                          .kind = DLH_MODEL,
+                                          .options_bytes = sizeof (NoOptions),
+                                          .name = "bent",
+                                          .version = "1.0",
+                                          .licence = "MIT",
+                                          .summary = "Nonlinear"};
+static const DlhPlugin bent_plugin = {sizeof (DlhPlugin), &bent_manifest, &bent};
+
+// By quadrature of the sheet: log p (x) = 0.994049; 1000 chains, one of which may sit in a side
+// mode.
+static void
+nonlinear (void)
+{
+    static const char *const ais[] = {"temperatures", "300", NULL};
+    const double x[3] = {.7, -.3, .8};
+    g_auto (Bench) b = {.registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"))};
+    g_autoptr (GError) error = NULL;
+    double got;
+
+    bench_init_model (&b, dlh_component_new_static (&bent_plugin, NULL, &error), 3, 1, 1000, FALSE,
+                      ais, 1);
+    g_assert_no_error (error);
+    set_examples (&b, x, 0);
+    transitions (&b, 2 * b.path);
+    estimates (&b, &got);
+    g_test_message ("%g", got);
+    near (got, .994049230077, 0.1);
+}
+
+/* The second round uses the table alone, with other random numbers. */
+static void
+two_rounds (void)
+{
+    static const char *const ais[] = {"temperatures", "30", "steps", "4", NULL};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    g_autoptr (DlhTensor) table = NULL;
+    g_autoptr (GError) error = NULL;
+    double x[40], first[8];
+
+    sheet_point (x, 40);
+    bench_init (&b, &m, 2, 4, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    transitions (&b, b.path);
+    memcpy (first, column (&b, "log_weight"), sizeof first);
+    table = dlh_tensor_copy (variable (&b, "ais/step_sizes"), &error);
+    g_assert_cmpfloat (dlh_tensor_get (table, 2 * 29), !=, dlh_tensor_get (table, 2 * 29 + 1));
+    for (gint64 t = 1; t <= b.path; t++) {
+        transitions (&b, 1);
+        for (guint c = 0; c < 8; c++)
+            g_assert_cmpfloat (column (&b, "step_size")[c], ==,
+                               dlh_tensor_get (table, 2 * t + c / 4));
+    }
+    test_assert_tensors_equal (table, variable (&b, "ais/step_sizes"));
+    for (guint c = 0; c < 8; c++)
+        g_assert_cmpfloat (column (&b, "log_weight")[c], !=, first[c]);
+}
+
+// The paper's code: one step size, 2% up above the target, else down; first down.
+static void
+official_tuning (void)
+{
+    static const char *const ais[] = {"temperatures", "30",        "steps", "2", "tuning",
+                                      "official",     "step_size", "0.01",  NULL};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[40], want = 0.01, mean = 0.65;
+
+    sheet_point (x, 40);
+    bench_init (&b, &m, 2, 4, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    for (gint64 t = 1; t <= b.path; t++) {
+        double accepted = 0;
+
+        transitions (&b, 1);
+        for (guint c = 0; c < 8; c++) {
+            near (column (&b, "step_size")[c], want, 1e-12);
+            accepted += dlh_tensor_get (variable (&b, "ais/accepted"), c) / 8;
+        }
+        want *= mean > 0.65 ? 1.02 : 0.98;
+        mean = 0.9 * mean + 0.1 * accepted;
+    }
+}
+
+/* From an encoder that is the posterior itself, every weight is log p (x). Columns of W are
+ * orthogonal, so the posterior's covariance is diagonal. */
+static void
+exact_encoder (void)
+{
+    static const char *const ais[] = {"temperatures", "12", "steps", "3", NULL};
+    const double x[6] = {0.3, -1, 0.8, 0.1, 0.5, -0.2}, s2 = 0.3;
+    Linear m = {.D = 6, .d = 2, .variance = s2};
+    g_auto (Bench) b = {0};
+
+    for (guint i = 0; i < 6; i++) {
+        m.W[i][i % 2] = 0.4 + 0.1 * i;
+        m.b[i] = 0.05 * i;
+    }
+    bench_init (&b, &m, 1, 5, TRUE, ais, 0);
+    for (guint j = 0; j < 2; j++) {
+        double precision = 1, shift = 0;
+
+        for (guint i = 0; i < 6; i++)
+            precision += m.W[i][j] * m.W[i][j] / s2;
+        for (guint i = 0; i < 6; i++) {
+            dlh_tensor_set (variable (&b, "vae/mean/weight"), j * 6 + i,
+                            m.W[i][j] / s2 / precision);
+            dlh_tensor_set (variable (&b, "vae/log_std/weight"), j * 6 + i, 0);
+            shift -= m.W[i][j] * m.b[i] / s2 / precision;
+        }
+        dlh_tensor_set (variable (&b, "vae/mean/bias"), j, shift);
+        dlh_tensor_set (variable (&b, "vae/log_std/bias"), j, -0.5 * log (precision));
+    }
+    set_examples (&b, x, 0);
+    transitions (&b, b.path);
+    for (guint c = 0; c < 5; c++)
+        near (column (&b, "log_weight")[c], evidence (&m, x), 1e-10);
+}
+
+/* Back from the draw of another example, which lies where the density is low: the weights say that
+ * there is less of it than there is, and the upper bound falls below the truth. */
+static void
+wrong_sample (void)
+{
+    static const char *const ais[] = {"temperatures", "20", NULL};
+    enum { N = 8 };
+    const Linear m = linear (20, 5, 0.1);
+    double z[N * 5], other[N * 5], x[N * 20], upper[N], excess[2] = {0};
+
+    simulate (&m, N, z, x);
+    memcpy (other, z + 5, (N - 1) * 5 * sizeof (double));
+    memcpy (other + (N - 1) * 5, z, 5 * sizeof (double));
+    for (guint i = 0; i < 2; i++) {
+        g_auto (Bench) b = {0};
+
+        bench_init (&b, &m, N, 4, FALSE, ais, 1);
+        set_examples (&b, x, 0);
+        transitions (&b, b.path);
+        go_back (&b, i ? other : z, 5);
+        estimates (&b, upper);
+        for (guint e = 0; e < N; e++)
+            excess[i] += (-upper[e] - evidence (&m, x + e * 20)) / N;
+    }
+    g_test_message ("right %g, wrong %g", excess[0], excess[1]);
+    g_assert_cmpfloat (excess[0], >, 0);
+    g_assert_cmpfloat (excess[1], <, -3);
+}
+
+// Four examples at once, or two and two, the warm-up included: the same weights to rounding.
+static void
+batches_do_not_matter (void)
+{
+    static const char *const ais[] = {"temperatures", "15", "steps", "3", NULL};
+    enum { C = 3 };
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) all = {0}, half = {0};
+    double z[20], x[80];
+
+    simulate (&m, 4, z, x);
+    bench_init (&all, &m, 4, C, FALSE, ais, 1);
+    bench_init (&half, &m, 2, C, FALSE, ais, 1);
+    set_examples (&all, x, 0);
+    transitions (&all, 2 * all.path);
+    for (gint64 first = 0; first < 4; first += 2) {
+        set_examples (&half, x + first * 20, first);
+        dlh_chains_restart (half.chains);
+        transitions (&half, 2 * half.path);
+        for (gint64 c = 0; c < 2 * C; c++)
+            near (column (&half, "log_weight")[c], column (&all, "log_weight")[first * C + c],
+                  1e-9);
+    }
+}
+
+static void
+log_mean_exp (void)
+{
+    const double big[] = {1000, 1000}, small[] = {-1e5}, one[] = {-INFINITY, 0};
+    const double none[] = {-INFINITY, -INFINITY}, nan[] = {0, NAN, 1};
+    const double weights[] = {0, log (2), log (3)};
+
+    near (dlh_log_mean_exp (big, 2), 1000, 0);
+    near (dlh_log_mean_exp (small, 1), -1e5, 0);
+    near (dlh_log_mean_exp (one, 2), -log (2), 1e-15);
+    g_assert_cmpfloat (dlh_log_mean_exp (none, 2), ==, -INFINITY);
+    g_assert_true (isnan (dlh_log_mean_exp (nan, 3)));
+    near (dlh_ess_weights (weights, 3), 36.0 / 14, 1e-14);
+    near (dlh_ess_weights (big, 2), 2, 1e-15);
+    g_assert_true (isnan (dlh_ess_weights (nan, 3)));
+    g_assert_true (isnan (dlh_ess_weights (none, 2)));
+}
+
+static void
+refuse (Bench *b, const char *const *settings, const char *text)
+{
+    g_autoptr (DlhComponent) sampler = load (b, DLH_SAMPLER, "ais", settings);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (dlh_chains_new (b->target, sampler, 0, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, text);
+}
+
+static void
+refusals (void)
+{
+    static const char *const short_path[] = {"temperatures", "3", NULL};
+    static const char *const large[] = {"step_size", "0.7", NULL};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {.registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"))};
+    g_auto (Bench) good = {0};
+    g_autoptr (DlhComponent) model = load (&b, DLH_MODEL, "density", NULL);
+    g_autoptr (GError) error = NULL;
+
+    b.store = dlh_store_new (1, DLH_F64);
+    b.target = dlh_target_new_density (b.store, model, 2, &error);
+    g_assert_no_error (error);
+    refuse (&b, NULL, "no normalised part to start from");
+    bench_init (&good, &m, 1, 1, FALSE, short_path, 0);
+    refuse (&good, large, "'step_size' is 0.7, it must be from 'min_step', 0.0001, to");
+}
+
+int
+main (int argc, char **argv)
+{
+    test_init (&argc, &argv);
+    g_test_add_func ("/ais/schedule/golden", schedule_golden);
+    g_test_add_func ("/ais/schedule/ideal-bias", schedule_ideal_bias);
+    g_test_add_func ("/ais/weights/log-mean-exp", log_mean_exp);
+    g_test_add_func ("/ais/constant-decoder/exact", constant_decoder);
+    g_test_add_func ("/ais/two-temperatures/prior-draws", two_temperatures);
+    g_test_add_func ("/ais/gradients/counted", gradients_counted);
+    g_test_add_func ("/ais/bounds/bracket-truth", bracketing);
+    g_test_add_func ("/ais/weights/unbiased", unbiased);
+    g_test_add_func ("/ais/nonlinear/quadrature", nonlinear);
+    g_test_add_func ("/ais/rounds/second-reads-table", two_rounds);
+    g_test_add_func ("/ais/tuning/official", official_tuning);
+    g_test_add_func ("/ais/encoder/exact-posterior", exact_encoder);
+    g_test_add_func ("/ais/reverse/wrong-sample", wrong_sample);
+    g_test_add_func ("/ais/batches/do-not-matter", batches_do_not_matter);
+    g_test_add_func ("/ais/refusals", refusals);
+    return g_test_run ();
+}
