@@ -33,6 +33,10 @@ typedef struct {
     /* (nullable): called after each transition, for what a graph cannot do: may read and write
      * variables, must leave all that it needs again in them. */
     gboolean (*between) (DlhChains *chains, gconstpointer options, GError **error);
+    /* (nullable): transitions of a path from the normalised start to the target, or back from draws
+     * of it where the i64 state "reverse" is 1; the report "log_weight" says then what it weighs. A
+     * round begins at transition 0, and at the first after the warm-up. */
+    gint64 (*path) (gconstpointer options);
 } DlhTransition;
 
 /* A sampler states its roles. New ones go at the end. */

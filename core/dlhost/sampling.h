@@ -81,6 +81,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTarget, dlh_target_free)
 /** dlh_target_graph: (transfer none): where its nodes are made. */
 DLH_EXPORT DlhGraph *dlh_target_graph (DlhTarget *target);
 
+/** dlh_sampler_path: transitions of a path of a sampler that weighs paths, 0 of any other. */
+DLH_EXPORT gint64 dlh_sampler_path (DlhComponent *sampler);
+
 /** dlh_chains_new: builds and compiles every pass. @target must outlive it. Returns: (transfer
  * full). */
 DLH_EXPORT DlhChains *dlh_chains_new (DlhTarget *target, DlhComponent *sampler, gint64 n_warmup,

@@ -158,6 +158,15 @@ dlh_chains_new (DlhTarget *target, DlhComponent *sampler, gint64 n_warmup, GErro
     return g_steal_pointer (&c);
 }
 
+gint64
+dlh_sampler_path (DlhComponent *sampler)
+{
+    const DlhTransition *t = ((const DlhSampler *)dlh_component_interface (sampler))->transition;
+    const gsize end = G_STRUCT_OFFSET (DlhTransition, path) + sizeof (t->path);
+
+    return t && t->size >= end && t->path ? t->path (dlh_component_options (sampler)) : 0;
+}
+
 /* Running. */
 
 static gint64 *

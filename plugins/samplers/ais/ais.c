@@ -457,7 +457,14 @@ ais_build (DlhChains *c, gconstpointer options, GError **error)
     return dlh_graph_check (dlh_chains_graph (c), error);
 }
 
-static const DlhTransition ais_transition = {.size = sizeof (DlhTransition), .build = ais_build};
+static gint64
+ais_path (gconstpointer options)
+{
+    return ((const AisOptions *)options)->temperatures - 1;
+}
+
+static const DlhTransition ais_transition = {
+    .size = sizeof (DlhTransition), .build = ais_build, .path = ais_path};
 static const DlhSampler ais = {.size = sizeof (DlhSampler), .transition = &ais_transition};
 
 DLH_PLUGIN_DEFINE (

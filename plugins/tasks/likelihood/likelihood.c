@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* How probable a latent model holds data: log p (x) by annealed importance sampling, and on
+ * examples simulated from the model by bidirectional Monte Carlo, arXiv 1611.04273; beside it
+ * estimates by draws of the prior and of an encoder. */
+#include <string.h>
+#include "likelihood.h"
+
+#define SECONDS_BETWEEN_CHECKPOINTS 30
+
+static void
+likelihood_clear (Likelihood *l)
+{
+    dlh_chains_free (l->chains);
+    dlh_target_free (l->target);
+    dlh_tensor_unref (l->x);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Likelihood, likelihood_clear)
+
+gboolean
+likelihood_checkpoint (Likelihood *l, gint64 done, gint64 total, GError **error)
+{
+    gint64 now = g_get_monotonic_time ();
+
+    dlh_run_progress (l->run, done, total, l->done_here * (double)(l->batch * l->opt->chains));
+    if (dlh_run_should_stop (l->run) && done < total) {
+        if (dlh_run_checkpoint (l->run, done, error))
+            g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                         "stopped at transition %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, done,
+                         total);
+        return FALSE;
+    }
+    // Always at the end: what follows has chance of its own, which begins anew.
+    if (done == total)
+        return dlh_run_checkpoint (l->run, done, error);
+    if (l->opt->checkpoint ? done % l->opt->checkpoint
+                           : now - l->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
+        return TRUE;
+    l->saved_at = now;
+    return dlh_run_checkpoint (l->run, done, error);
+}
+
+static DlhSplit
+split_of (const char *name)
+{
+    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
+           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
+                                         : DLH_SPLIT_TEST;
+}
+
+static gboolean
+find_data (Likelihood *l, GError **error)
+{
+    DlhSplit split = split_of (l->opt->split);
+    DlhData *data = dlh_run_data (l->run, error);
+
+    if (!data)
+        return FALSE;
+    if (l->opt->examples &&
+        (!dlh_data_has_split (data, split) || dlh_data_count (data, split) == 0)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "likelihood: the data set has no '%s' split: give split=train, valid or test",
+                     l->opt->split);
+        return FALSE;
+    }
+    l->problem = dlh_problem_of (data);
+    l->data = dlh_data_inputs (data, split);
+    l->n = l->opt->examples ? MIN (l->opt->examples, dlh_data_count (data, split)) : 0;
+    l->m = l->opt->simulated;
+    l->batch = MIN (l->opt->batch, MAX (l->n, l->m));
+    if (l->n + l->m > 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "likelihood: 'examples' and 'simulated' are both 0: there is nothing to do");
+    return FALSE;
+}
+
+static DlhTensor *
+state (Likelihood *l, const char *name, DlhDType dtype, DlhShape shape, GError **error)
+{
+    g_autofree char *full = g_strdup_printf ("likelihood/%s", name);
+    DlhVariable *v = dlh_store_variable (dlh_run_store (l->run), full, dtype, shape,
+                                         (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
+
+    return v ? dlh_variable_tensor (v) : NULL;
+}
+
+static gboolean
+make_state (Likelihood *l, GError **error)
+{
+    DlhShape none = dlh_shape (), all = dlh_shape (l->n + l->m, l->opt->chains);
+    DlhTensor *unit, *stage, *sums;
+
+    if (!(unit = state (l, "batch", DLH_I64, none, error)) ||
+        !(stage = state (l, "stage", DLH_I64, none, error)) ||
+        !(sums = state (l, "sums", DLH_F64, dlh_shape (2), error)) ||
+        !(l->forward = state (l, "log_weights", DLH_F64, all, error)) ||
+        !(l->accept = state (l, "accept", DLH_F64, dlh_shape (l->n + l->m), error)) ||
+        (l->n && l->opt->kde && !(l->kde = state (l, "kde", DLH_F64, dlh_shape (l->n), error))) ||
+        (l->n && l->opt->importance &&
+         !(l->importance = state (l, "importance", DLH_F64, dlh_shape (l->n), error))))
+        return FALSE;
+    if (l->m)
+        l->reverse =
+            state (l, "reverse_log_weights", DLH_F64, dlh_shape (l->m, l->opt->chains), error);
+    l->unit = dlh_tensor_get_data (unit);
+    l->stage = dlh_tensor_get_data (stage);
+    l->sum_accept = dlh_tensor_get_data (sums);
+    l->n_accept = l->sum_accept + 1;
+    return !l->m || l->reverse;
+}
+
+static gboolean
+make_chains (Likelihood *l, GError **error)
+{
+    DlhStore *store = dlh_run_store (l->run);
+    const DlhLatentPosterior posterior = {sizeof posterior, l->batch, l->opt->chains,
+                                          l->opt->encoder};
+    g_autofree char *reverse = g_strdup_printf ("%s/reverse", dlh_component_name (l->sampler));
+
+    l->path = dlh_sampler_path (l->sampler);
+    if (!l->path) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "likelihood: sampler '%s' does not weigh paths from one density to another: "
+                     "give --sampler=ais",
+                     dlh_component_name (l->sampler));
+        return FALSE;
+    }
+    l->target = dlh_target_new_latent (store, l->model, &l->problem, &posterior, error);
+    l->chains = l->target ? dlh_chains_new (l->target, l->sampler, l->path, error) : NULL;
+    if (!l->chains)
+        return FALSE;
+    if (!dlh_chains_find_report (l->chains, "log_weight") ||
+        (l->m && !dlh_store_lookup (store, reverse))) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                     "likelihood: sampler '%s' has paths, but not both a report 'log_weight' and "
+                     "a state 'reverse'",
+                     dlh_component_name (l->sampler));
+        return FALSE;
+    }
+    l->x = dlh_tensor_new (dlh_tensor_get_dtype (l->data ? l->data : l->simulated_x),
+                           dlh_shape_insert (l->problem.input_shape, 0, l->batch), error);
+    return l->x != NULL;
+}
+
+static gboolean
+prepare (Likelihood *l, GError **error)
+{
+    const DlhModel *m;
+    DlhVariable *step;
+
+    l->saved_at = g_get_monotonic_time ();
+    l->sampler = dlh_run_require (l->run, DLH_SAMPLER, error);
+    l->model = l->sampler ? dlh_run_require (l->run, DLH_MODEL, error) : NULL;
+    if (!l->model || !find_data (l, error))
+        return FALSE;
+    m = dlh_component_interface (l->model);
+    if (!m->latent) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "likelihood: model '%s' has no latent variables: give --model=vae or another "
+                     "with the latent role",
+                     dlh_component_name (l->model));
+        return FALSE;
+    }
+    if (l->opt->importance && !m->latent->encode) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "likelihood: model '%s' has no encoder for importance=%" G_GINT64_FORMAT
+                     ": give importance=0",
+                     dlh_component_name (l->model), l->opt->importance);
+        return FALSE;
+    }
+    step = dlh_store_variable (dlh_run_store (l->run), "train/step", DLH_I64, dlh_shape (),
+                               (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
+    if (!step)
+        return FALSE;
+    if (dlh_tensor_get (dlh_variable_tensor (step), 0) == 0)
+        dlh_run_message (l->run, "note: no trained checkpoint is given: first values are scored");
+    return make_state (l, error) && (!l->m || likelihood_simulate (l, error)) &&
+           make_chains (l, error);
+}
+
+static gboolean
+likelihood_run (DlhRun *run, gconstpointer options, GError **error)
+{
+    g_auto (Likelihood) l = {.run = run, .opt = options};
+    GPtrArray *notes;
+
+    if (!prepare (&l, error))
+        return FALSE;
+    notes = dlh_chains_notes (l.chains);
+    for (guint i = 0; i < notes->len; i++)
+        dlh_run_message (run, "%s", (const char *)notes->pdata[i]);
+    return likelihood_anneal (&l, error) && likelihood_estimate (&l, error) &&
+           likelihood_conclude (&l, error);
+}
+
+static const DlhTask likelihood = {.size = sizeof (DlhTask), .run = likelihood_run};
+
+DLH_PLUGIN_DEFINE (
+    DLH_TASK, likelihood, LikelihoodOptions,
+    DLH_OPTIONS (
+        DLH_CHOICE (LikelihoodOptions, split, "test", "train|valid|test", "What to score"),
+        DLH_INT (LikelihoodOptions, examples, 100, 0, 100000000, "First examples of the split",
+                 .unit = "examples"),
+        DLH_INT (LikelihoodOptions, simulated, 100, 0, 100000000,
+                 "Examples simulated from the model, with bounds from both sides",
+                 .unit = "examples"),
+        DLH_INT (LikelihoodOptions, chains, 16, 1, 1000000, "Of each example", .unit = "chains"),
+        DLH_INT (LikelihoodOptions, batch, 10, 1, 1000000, "Examples at once", .unit = "examples"),
+        DLH_BOOL_OPTION (LikelihoodOptions, encoder, false,
+                         "Paths begin at the encoder's q(z | x) instead of the prior"),
+        DLH_INT (LikelihoodOptions, kde, 0, 0, 1000000000,
+                 "Draws of the prior for an estimate without chains; 0: none", .unit = "draws"),
+        DLH_INT (LikelihoodOptions, importance, 0, 0, 1000000000,
+                 "Draws of the encoder for an importance-weighted bound; 0: none", .unit = "draws"),
+        DLH_INT (LikelihoodOptions, bootstrap, 1000, 2, 1000000,
+                 "Resamplings of the chains for the error that they leave"),
+        DLH_INT (LikelihoodOptions, log, 100, 1, 1000000000,
+                 "Transitions between records of metrics", .unit = "transitions"),
+        DLH_INT (LikelihoodOptions, checkpoint, 0, 0, 1000000000,
+                 "Transitions between checkpoints; 0: every 30 s", .unit = "transitions")),
+    .name = "likelihood", .version = "1.0", .paper = "1611.04273",
+    .summary = "log p(x) of a latent model by annealed importance sampling, with bounds");

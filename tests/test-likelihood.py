@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The task likelihood through the program: from a trained checkpoint to log p(x) and its bounds, with
+files that agree; stopped and killed runs give the bytes of those left alone.
+Usage: test-likelihood.py DLHOST"""
+import csv
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+DLHOST = os.path.abspath(sys.argv[1])
+DIR = pathlib.Path(tempfile.mkdtemp())
+MODEL = ("--model=vae,latents=3,encoder=[12],decoder=[12] --threads=1 "
+         "--dataset=synthetic,kind=images,size=6,n=100,test=9").split()
+TRAINED = "--checkpoint=trained/checkpoint-60.safetensors"
+SCORE = ["--task=likelihood", "--sampler=ais,temperatures=60", *MODEL, "--task.log=10",
+         "--task.chains=5", TRAINED]
+LIMIT = 60  # seconds until a run that writes nothing counts as hung
+
+
+def run(*args, code=0):
+    """Runs dlhost; its exit code must be @code. Returns what it said."""
+    done = subprocess.run([DLHOST, *args], cwd=DIR, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stdout}"
+    return done.stdout
+
+
+def records(folder):
+    """The metrics of a run but for the time that it took."""
+    lines = (DIR / folder / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in ("wall", "cpu")}
+            for line in lines]
+
+
+def final(folder):
+    last = records(folder)[-1]
+    assert last["event"] == "final", last
+    return {name.split("/")[1]: value for name, value in last.items() if "/" in name}
+
+
+def table(folder):
+    with open(DIR / folder / "likelihood.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def log_mean_exp(values):
+    most = max(values)
+    return most + math.log(sum(math.exp(v - most) for v in values) / len(values))
+
+
+def agree(got, want, tolerance=1e-7):
+    assert abs(got - want) <= tolerance * max(1, abs(want)), (got, want)
+
+
+def mean_and_error(values):
+    mean = sum(values) / len(values)
+    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1) / len(values))
+
+
+def from_checkpoint_to_bounds():
+    """The model is easy: 60 temperatures leave the bounds a fraction of a nat apart."""
+    text = run(*SCORE, "--out=scored", "--task.simulated=6", "--task.batch=4", "--task.kde=1000",
+               "--task.importance=700")
+    assert "no trained checkpoint" not in text, text
+    found, rows = final("scored"), table("scored")
+    data = [row for row in rows if row["kind"] == "data"]
+    made = [row for row in rows if row["kind"] == "simulated"]
+    assert (len(data), len(made)) == (9, 6), (len(data), len(made))
+    for name, of, column in (("log_p", data, "log_p"), ("lower", made, "log_p"),
+                             ("upper", made, "upper"), ("kde", data, "kde"),
+                             ("importance", data, "importance")):
+        mean, error = mean_and_error([float(row[column]) for row in of])
+        agree(found[name], mean)
+        agree(found[name + "_se"], error, 1e-5)
+    agree(found["gap"], found["upper"] - found["lower"])
+    assert -0.5 < found["gap"] < 1, found
+    assert abs(found["log_p"] - found["kde"]) < 0.5, found
+    assert abs(found["log_p"] - found["importance"]) < 0.5, found
+    assert 0 < found["log_p_se_chains"] < found["log_p_se"] + 1, found
+    assert (DIR / "scored" / "figures").is_dir()
+
+
+def weights_are_in_the_file():
+    try:
+        import numpy
+    except ImportError:
+        return "numpy is not installed"
+    arrays, rows = numpy.load(DIR / "scored" / "likelihood.npz"), table("scored")
+    assert arrays["log_weights"].shape == (15, 5), arrays["log_weights"].shape
+    assert arrays["reverse_log_weights"].shape == (6, 5)
+    for weights, row in zip(arrays["log_weights"], rows):
+        agree(log_mean_exp(list(weights)), float(row["log_p"]))
+    for weights, row in zip(arrays["reverse_log_weights"], rows[9:]):
+        agree(-log_mean_exp(list(weights)), float(row["upper"]))
+    return None
+
+
+def batches_do_not_matter():
+    """Batches of 4 with a part left over, or of 3."""
+    run("--optimizer=adam", *MODEL, "--dtype=f64", "--steps=30", "--out=trained-f64")
+    exact = [s for s in SCORE if s != TRAINED]
+    exact += ["--task.simulated=0", "--dtype=f64",
+              "--checkpoint=trained-f64/checkpoint-30.safetensors"]
+    run(*exact, "--task.batch=4", "--out=by-4")
+    run(*exact, "--task.batch=3", "--out=by-3")
+    for one, other in zip(table("by-4"), table("by-3")):
+        agree(float(one["log_p"]), float(other["log_p"]), 1e-6)
+
+
+def goes_on(number):
+    many = ("--task.simulated=8", "--task.batch=4", "--task.checkpoint=20", "--task.kde=500")
+    name = signal.Signals(number).name
+    run(*SCORE, *many, f"--out=whole-{name}")
+    process = subprocess.Popen([DLHOST, *SCORE, *many, f"--out={name}"], cwd=DIR, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    metrics, begun = DIR / name / "metrics.jsonl", time.monotonic()
+    while not metrics.exists() or metrics.read_bytes().count(b"\n") < 5:
+        assert time.monotonic() - begun < LIMIT and process.poll() is None, "it recorded nothing"
+        time.sleep(0.0005)
+    process.send_signal(number)
+    text, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number), text
+    run("resume", name)
+    for file in ("likelihood.csv", "likelihood.npz"):
+        assert (DIR / name / file).read_bytes() == (DIR / f"whole-{name}" / file).read_bytes(), file
+    assert records(name) == records(f"whole-{name}")
+
+
+def interrupt_and_resume():
+    goes_on(signal.SIGINT)
+
+
+def kill_and_resume():
+    goes_on(signal.SIGKILL)
+
+
+def refusals():
+    text = run(*[s for s in SCORE if not s.startswith("--sampler")], "--sampler=hmc", "--out=no",
+               code=2)
+    assert "'hmc' does not weigh paths" in text and "--sampler=ais" in text, text
+    text = run("--task=likelihood", "--sampler=ais", "--model=mlp", *MODEL[1:], "--out=no2", code=2)
+    assert "'mlp' has no latent variables" in text, text
+    text = run(*SCORE, "--task.examples=0", "--task.simulated=0", "--out=no3", code=2)
+    assert "there is nothing to do" in text, text
+
+
+TESTS = [
+    ("/likelihood/checkpoint/to-bounds", from_checkpoint_to_bounds),
+    ("/likelihood/files/hold-the-weights", weights_are_in_the_file),
+    ("/likelihood/batches/do-not-matter", batches_do_not_matter),
+    ("/likelihood/interrupt/resumes-with-equal-bytes", interrupt_and_resume),
+    ("/likelihood/kill/resumes-with-equal-bytes", kill_and_resume),
+    ("/likelihood/refusals/say-what-to-give", refusals),
+]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    run("--optimizer=adam", *MODEL, "--steps=60", "--out=trained")
+    for i, (name, test) in enumerate(TESTS, 1):
+        try:
+            why = test()
+            print(f"ok {i} {name}" + (f" # SKIP {why}" if why else ""), flush=True)
+        except AssertionError as error:
+            print(f"not ok {i} {name}", flush=True)
+            for line in str(error).splitlines():
+                print(f"# {line}")
+    shutil.rmtree(DIR, ignore_errors=True)
+
+
+main()
