@@ -10,10 +10,10 @@
 /* What became of an arm. Means need all runs that ended, failed ones too. */
 typedef struct {
     const RecipeArm *arm;
-    char *chosen;    /* (nullable): "lr=0.1, momentum=0.9"; NULL: not tuned */
-    char *edges;     /* (nullable): keys whose best value is an end of the axis: "lr" */
-    double tuned;    /* the metric that chose, NaN: not tuned */
-    GPtrArray *runs; /* RunData: final runs that finished */
+    char *chosen;         /* (nullable): "lr=0.1, momentum=0.9"; NULL: not tuned */
+    char *edges;          /* (nullable): keys whose best value is an end of the axis: "lr" */
+    double tuned;         /* the metric that chose, NaN: not tuned */
+    GPtrArray *runs;      /* RunData: final runs that finished */
     guint wanted, failed; /* final runs; of them those that failed */
 } ArmOutcome;
 
