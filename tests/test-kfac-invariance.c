@@ -453,6 +453,31 @@ stale_passes (void)
         test_fail ("deviation %g, at most 1e-10", d);
 }
 
+// The correlations between layers transform with the layers.
+static void
+tridiagonal_passes (void)
+{
+    static const char *const metrics[] = {"sampled", "exact"};
+
+    for (guint i = 0; i < G_N_ELEMENTS (metrics); i++) {
+        double d;
+
+        draw_maps (FALSE);
+        d = run_pair ("kfac",
+                      SETTINGS ("structure", "tridiagonal", "inverse", "eigen", "damping", "0",
+                                "fisher", metrics[i]),
+                      20);
+        if (!(d <= 1e-10))
+            test_fail ("%s: deviation %g, at most 1e-10", metrics[i], d);
+    }
+    draw_maps (TRUE);
+    g_assert_cmpfloat (
+        run_pair ("kfac", SETTINGS ("structure", "tridiagonal", "damping", "0.03"), 15), <=, 1e-11);
+    draw_maps (FALSE);
+    g_assert_cmpfloat (
+        run_pair ("kfac", SETTINGS ("structure", "tridiagonal", "damping", "0.03"), 5), >, 1e-4);
+}
+
 static void
 damped_fails (void)
 {
@@ -533,6 +558,7 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-invariance/undamped/passes", undamped_passes);
     g_test_add_func ("/kfac-invariance/stale/passes", stale_passes);
     g_test_add_func ("/kfac-invariance/quadratic/passes", quadratic_passes);
+    g_test_add_func ("/kfac-invariance/tridiagonal/passes-as-the-diagonal", tridiagonal_passes);
     g_test_add_func ("/kfac-invariance/damped/fails", damped_fails);
     g_test_add_func ("/kfac-invariance/ekfac/fails", ekfac_fails);
     g_test_add_func ("/kfac-invariance/descent/fails", descent_fails);

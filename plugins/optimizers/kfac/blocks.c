@@ -200,32 +200,34 @@ describe (Kfac *k, const Block *b)
         b->groups > 1 ? g_strdup_printf (" in %" G_GINT64_FORMAT " groups", b->groups) : NULL;
     g_autofree char *time =
         b->steps > 1 ? g_strdup_printf (", shared by %" G_GINT64_FORMAT " steps", b->steps) : NULL;
+    g_autofree char *chain = kfac_chain_text (k, b);
+    const gboolean plain = b->inverse == &kfac_cholesky || b->inverse == &kfac_chain;
 
     switch (b->kind) {
     case BLOCK_PRODUCT:
-        dlh_update_note (
-            k->update,
-            "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT "%s%s%s%s%s", name,
-            dlh_node_op (g_array_index (b->uses, Use, 0).node)->name, b->n_in + (b->bias >= 0),
-            b->n_out, groups ? groups : "", time ? time : "",
-            b->inverse == &kfac_cholesky ? "" : ", ",
-            b->inverse == &kfac_cholesky ? "" : b->inverse->name, b->by_rows ? ", by rows" : "");
+        dlh_update_note (k->update,
+                         "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                         "%s%s%s%s%s%s",
+                         name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
+                         b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
+                         plain ? "" : ", ", plain ? "" : b->inverse->name,
+                         b->by_rows ? ", by rows" : "", chain);
         return;
     case BLOCK_TABLE:
         dlh_update_note (k->update,
                          "%s: embedding, Kronecker factors %" G_GINT64_FORMAT
-                         " (diagonal) x %" G_GINT64_FORMAT,
-                         name, b->n_in, b->n_out);
+                         " (diagonal) x %" G_GINT64_FORMAT "%s",
+                         name, b->n_in, b->n_out, chain);
         return;
     case BLOCK_DENSE:
-        dlh_update_note (k->update, "%s: scale or shift, full block of %" G_GINT64_FORMAT, name,
-                         b->n_out);
+        dlh_update_note (k->update, "%s: scale or shift, full block of %" G_GINT64_FORMAT "%s",
+                         name, b->n_out, chain);
         return;
     default:
         dlh_update_note (k->update,
                          "%s: diagonal (neither a weight of linear and convolution nodes, an "
-                         "embedding, nor a scale or shift)",
-                         name);
+                         "embedding, nor a scale or shift)%s",
+                         name, chain);
     }
 }
 
@@ -234,6 +236,8 @@ block_new (guint weight)
 {
     return (Block){.weight = (int)weight,
                    .bias = -1,
+                   .previous = -1,
+                   .next = -1,
                    .uses = g_array_new (FALSE, FALSE, sizeof (Use)),
                    .steps = 1,
                    .rows_per_case = 1};
@@ -284,12 +288,18 @@ kfac_find_blocks (Kfac *k, GError **error)
             g_array_append_val (k->blocks, b);
             if (!check_strict (k, &b, error))
                 return FALSE;
-            g_array_index (k->blocks, Block, k->blocks->len - 1).by_rows = kfac_by_rows (k, &b);
             done[i] = TRUE;
             if (b.bias >= 0)
                 done[b.bias] = TRUE;
-            describe (k, &g_array_index (k->blocks, Block, k->blocks->len - 1));
         }
+    if (!kfac_find_chains (k, error))
+        return FALSE;
+    for (guint i = 0; i < k->blocks->len; i++) {
+        Block *b = &g_array_index (k->blocks, Block, i);
+
+        b->by_rows = kfac_by_rows (k, b);
+        describe (k, b);
+    }
     return TRUE;
 }
 

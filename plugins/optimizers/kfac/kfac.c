@@ -9,7 +9,6 @@ prepare (Kfac *k, Block *b)
 {
     DlhNode *raises, *c;
 
-    kfac_add_statistics (k, b);
     if (b->kind == BLOCK_PRODUCT)
         b->inverse->prepare (k, b);
     else if (b->kind == BLOCK_TABLE)
@@ -122,6 +121,10 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     dlh_update_phase_delay (u, "inverses", opt->inverse_delay);
     if (!kfac_find_blocks (&k, error) || !kfac_propagate (&k, error))
         return FALSE;
+    for (guint i = 0; i < blocks->len; i++) {
+        kfac_add_statistics (&k, &g_array_index (blocks, Block, i));
+        kfac_add_cross_statistics (&k, &g_array_index (blocks, Block, i));
+    }
     for (guint i = 0; i < blocks->len; i++)
         prepare (&k, &g_array_index (blocks, Block, i));
     kfac_step (&k);
@@ -208,6 +211,8 @@ DLH_PLUGIN_DEFINE (
         DLH_CHOICE (KfacOptions, precondition, "cheapest", "cheapest|gradient|rows",
                     "The gradient; or, with the same result, the rows of the batch that it is made "
                     "of; or whichever costs fewer operations"),
+        DLH_CHOICE (KfacOptions, structure, "diagonal", "diagonal|tridiagonal",
+                    "Layers apart, or each with its neighbours in chains of linear layers"),
         DLH_CHOICE (
             KfacOptions, recurrent, "independence", "independence|option1|option2",
             "Weights that time steps share: no correlation between steps, or one of the two "
@@ -215,7 +220,8 @@ DLH_PLUGIN_DEFINE (
         DLH_DOUBLE (KfacOptions, weight_decay, 0, 0.0, 1e6,
                     "L2 coefficient, added to the gradient before it is preconditioned"),
         DLH_BOOL_OPTION (KfacOptions, strict, false,
-                         "Refuse parameters that would get a diagonal block"),
+                         "Refuse parameters that would get a diagonal block, and blocks outside "
+                         "the chain of structure=tridiagonal"),
         DLH_BOOL_OPTION (KfacOptions, double_factors, false,
                          "Keep and invert the factors in double precision")),
     .name = "kfac", .version = "1.0", .paper = "1808.10340",

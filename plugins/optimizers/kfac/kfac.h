@@ -8,6 +8,8 @@
  *   inverse.c     Kronecker blocks: damped inverses, eigenbases, EK-FAC
  *   rows.c        the batch's rows preconditioned instead of its gradient, where that is cheaper
  *   recurrent.c   Kronecker blocks with correlations in time
+ *   chains.c      which layers follow each other
+ *   tridiagonal.c Kronecker blocks with correlations between neighbouring layers
  *   damping.c     lambda and gamma, fixed and adapted
  *   quadratic.c   the model of the loss around the parameters
  *   step.c        preconditioning, trust region, step size and momentum
@@ -31,7 +33,7 @@ typedef struct {
     DlhDoubles damping_milestones;
     const char *damping_schedule;
     gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
-    const char *step, *fisher, *inverse, *precondition, *recurrent;
+    const char *step, *fisher, *inverse, *precondition, *recurrent, *structure;
     gboolean strict, double_factors, damping_in_model;
 } KfacOptions;
 
@@ -61,9 +63,11 @@ typedef struct {
     gboolean swapped;     /* the weight is stored (n_in, n_out) */
     gint64 steps;         /* in time that share the weight; 1: none */
     double rows_per_case; /* r */
+    int previous, next;   /* layers of its chain, block numbers; -1 for none */
+    const char *apart;    /* (nullable): what keeps it from those before it, or from any chain */
     const KfacInverse *inverse;
     DlhNode *a, *g;   /* states: moving averages of A and G */
-    DlhNode *a1, *g1; /* and of their lagged forms (recurrent.c) */
+    DlhNode *a1, *g1; /* and of the moments with the step before, or with the layer after */
     DlhNode *scales;  /* and of the squared gradients in the eigenbasis (EK-FAC) */
     DlhNode *held[6]; /* states of the inverse, in a meaning of its own */
     DlhNode *fisher;  /* BLOCK_DENSE: its state; BLOCK_DIAGONAL: the diagonal */
@@ -104,7 +108,8 @@ struct _KfacInverse {
     DlhNode *(*apply) (Kfac *k, Block *b);
 };
 
-extern const KfacInverse kfac_cholesky, kfac_eigen, kfac_ekfac, kfac_option1, kfac_option2;
+extern const KfacInverse kfac_cholesky, kfac_eigen, kfac_ekfac, kfac_option1, kfac_option2,
+    kfac_chain;
 
 /* blocks.c */
 gboolean kfac_find_blocks (Kfac *k, GError **error);
@@ -182,4 +187,19 @@ gboolean kfac_by_rows (Kfac *k, const Block *b);
 void kfac_precondition_rows (Kfac *k, Block *b);
 
 /* recurrent.c */
-void kfac_add_lagged_statistics (Kfac *k, Block *b);
+/* A and G with the damping of factors, (1, n, n) each. */
+void kfac_damped_factors (Kfac *k, const Block *b, DlhNode **a0, DlhNode **g0);
+/* m^power of a symmetric positive matrix, power < 0. Eigenvalues below what rounding leaves count
+ * as that, or without damping as directions of no extent, which stay without. */
+DlhNode *kfac_matrix_power (const Kfac *k, DlhNode *m, double power);
+/* A state of the model's type that "inverses" sets to @value. */
+DlhNode *kfac_hold (Kfac *k, Block *b, const char *name, DlhNode *value);
+
+/* chains.c: sets previous, next and the inverse of blocks in chains; none unless
+ * structure=tridiagonal. */
+gboolean kfac_find_chains (Kfac *k, GError **error);
+/* (transfer full): what the note of @b says of its chain. */
+char *kfac_chain_text (const Kfac *k, const Block *b);
+
+/* tridiagonal.c */
+void kfac_add_cross_statistics (Kfac *k, Block *b);

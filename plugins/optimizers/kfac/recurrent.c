@@ -42,8 +42,8 @@ lagged_state (Kfac *k, const Block *b, const char *name, gint64 n, DlhNode *mome
         k, kfac_block_state (k, b, name, k->dtype, dlh_shape (1, n, n), DLH_INIT_ZEROS), moment);
 }
 
-void
-kfac_add_lagged_statistics (Kfac *k, Block *b)
+static void
+add_lagged_statistics (Kfac *k, Block *b)
 {
     DlhNode *sum = NULL;
 
@@ -70,23 +70,24 @@ transpose (DlhNode *m)
     return dlh_transpose (m, (const guint[]){0, 2, 1}, 3);
 }
 
-// m^power of a symmetric positive matrix; directions without extent stay without.
-static DlhNode *
-matrix_power (DlhNode *m, double power)
+DlhNode *
+kfac_matrix_power (const Kfac *k, DlhNode *m, double power)
 {
-    DlhNode *values, *vectors, *top, *used, *one;
+    const double relative = dlh_node_dtype (m) == DLH_F64 ? 1e-13 : 1e-6;
+    DlhNode *values, *vectors, *least, *raised;
 
     dlh_eigh (m, &values, &vectors);
-    top = dlh_expand (dlh_reduce_max (values, (const int[]){-1}, 1, FALSE), -1);
-    used = dlh_greater (values, dlh_scale (top, 1e-13));
-    one = dlh_full_like (values, 1);
-    values = dlh_where (used, dlh_pow_scalar (dlh_where (used, values, one), power),
-                        dlh_full_like (values, 0));
-    return dlh_matmul_t (dlh_mul (vectors, dlh_expand (values, 1)), FALSE, vectors, TRUE);
+    least = dlh_expand (dlh_reduce_max (values, (const int[]){-1}, 1, FALSE), -1);
+    least = dlh_broadcast (dlh_scale (least, relative), dlh_node_shape (values));
+    raised =
+        dlh_pow_scalar (dlh_max (values, dlh_max (least, dlh_full_like (least, 1e-30))), power);
+    if (!k->damped)
+        raised = dlh_where (dlh_greater (values, least), raised, dlh_full_like (values, 0));
+    return dlh_matmul_t (dlh_mul (vectors, dlh_expand (raised, 1)), FALSE, vectors, TRUE);
 }
 
-static DlhNode *
-hold (Kfac *k, Block *b, const char *name, DlhNode *value)
+DlhNode *
+kfac_hold (Kfac *k, Block *b, const char *name, DlhNode *value)
 {
     DlhNode *held =
         kfac_block_state (k, b, name, k->model_dtype, dlh_node_shape (value), DLH_INIT_ZEROS);
@@ -102,8 +103,8 @@ chain_weight (const Block *b)
     return b->rows_per_case / (double)b->steps;
 }
 
-static void
-damp_both (Kfac *k, Block *b, DlhNode **a0, DlhNode **g0)
+void
+kfac_damped_factors (Kfac *k, const Block *b, DlhNode **a0, DlhNode **g0)
 {
     DlhNode *pi = kfac_trace_ratio (b->a, b->g);
     DlhNode *c = kfac_factor_damping (k, b);
@@ -115,9 +116,9 @@ damp_both (Kfac *k, Block *b, DlhNode **a0, DlhNode **g0)
 /* Option 1: held[0] = L_A, held[1] = L_G, held[2] = c (psi_G psi_A'). */
 
 static DlhNode *
-symmetric_basis (DlhNode *c0, DlhNode *c1, DlhNode **psi)
+symmetric_basis (const Kfac *k, DlhNode *c0, DlhNode *c1, DlhNode **psi)
 {
-    DlhNode *h = matrix_power (c0, -0.5), *vectors;
+    DlhNode *h = kfac_matrix_power (k, c0, -0.5), *vectors;
 
     c1 = dlh_scale (dlh_add (c1, transpose (c1)), 0.5);
     dlh_eigh (dlh_matmul (dlh_matmul (h, c1), h), psi, &vectors);
@@ -140,14 +141,14 @@ option1_prepare (Kfac *k, Block *b)
 {
     DlhNode *a0, *g0, *psi_a, *psi_g, *x, *la, *lg;
 
-    kfac_add_lagged_statistics (k, b);
-    damp_both (k, b, &a0, &g0);
-    la = symmetric_basis (a0, b->a1, &psi_a);
-    lg = symmetric_basis (g0, b->g1, &psi_g);
+    add_lagged_statistics (k, b);
+    kfac_damped_factors (k, b, &a0, &g0);
+    la = symmetric_basis (k, a0, b->a1, &psi_a);
+    lg = symmetric_basis (k, g0, b->g1, &psi_g);
     x = dlh_mul (dlh_expand (psi_g, 2), dlh_expand (psi_a, 1));
-    b->held[0] = hold (k, b, "L_A", la);
-    b->held[1] = hold (k, b, "L_G", lg);
-    b->held[2] = hold (k, b, "c", dlh_reciprocal (chain_sum (x, b->steps)));
+    b->held[0] = kfac_hold (k, b, "L_A", la);
+    b->held[1] = kfac_hold (k, b, "L_G", lg);
+    b->held[2] = kfac_hold (k, b, "c", dlh_reciprocal (chain_sum (x, b->steps)));
 }
 
 static DlhNode *
@@ -172,13 +173,13 @@ const KfacInverse kfac_option1 = {"option 1 of the recurrent forms", option1_pre
 /* Option 2: held = P_A, P_G, K_A, K_G, 1 / (1 - mu_G mu_A'). */
 
 static DlhNode *
-chain_basis (DlhNode *c0, DlhNode *c1, DlhNode **mu, DlhNode **p)
+chain_basis (const Kfac *k, DlhNode *c0, DlhNode *c1, DlhNode **mu, DlhNode **p)
 {
-    DlhNode *h = matrix_power (c0, -0.5), *m = dlh_matmul (dlh_matmul (h, c1), h), *vectors;
+    DlhNode *h = kfac_matrix_power (k, c0, -0.5), *m = dlh_matmul (dlh_matmul (h, c1), h), *vectors;
 
     dlh_eigh (dlh_matmul_t (m, TRUE, m, FALSE), mu, &vectors);
     *mu = dlh_clamp (*mu, 0, 1);
-    *p = dlh_matmul (transpose (c1), matrix_power (c0, -1));
+    *p = dlh_matmul (transpose (c1), kfac_matrix_power (k, c0, -1));
     return dlh_matmul (h, vectors);
 }
 
@@ -187,19 +188,19 @@ option2_prepare (Kfac *k, Block *b)
 {
     DlhNode *a0, *g0, *mu_a, *mu_g, *p_a, *p_g, *k_a, *k_g, *rest, *zero;
 
-    kfac_add_lagged_statistics (k, b);
-    damp_both (k, b, &a0, &g0);
-    k_a = chain_basis (a0, b->a1, &mu_a, &p_a);
-    k_g = chain_basis (g0, b->g1, &mu_g, &p_g);
+    add_lagged_statistics (k, b);
+    kfac_damped_factors (k, b, &a0, &g0);
+    k_a = chain_basis (k, a0, b->a1, &mu_a, &p_a);
+    k_g = chain_basis (k, g0, b->g1, &mu_g, &p_g);
     rest = dlh_mul (dlh_expand (mu_g, 2), dlh_expand (mu_a, 1));
     rest = dlh_sub (dlh_full_like (rest, 1), rest);
     zero = dlh_equal (rest, dlh_full_like (rest, 0));
     rest = dlh_where (zero, dlh_full_like (rest, 1), rest);
-    b->held[0] = hold (k, b, "P_A", p_a);
-    b->held[1] = hold (k, b, "P_G", p_g);
-    b->held[2] = hold (k, b, "K_A", k_a);
-    b->held[3] = hold (k, b, "K_G", k_g);
-    b->held[4] = hold (k, b, "D", dlh_reciprocal (rest));
+    b->held[0] = kfac_hold (k, b, "P_A", p_a);
+    b->held[1] = kfac_hold (k, b, "P_G", p_g);
+    b->held[2] = kfac_hold (k, b, "K_A", k_a);
+    b->held[3] = kfac_hold (k, b, "K_G", k_g);
+    b->held[4] = kfac_hold (k, b, "D", dlh_reciprocal (rest));
 }
 
 static DlhNode *

@@ -50,6 +50,22 @@ product_gradient (Kfac *k, const Block *b)
     return dlh_concat ((DlhNode *[]){v, bias}, 2, 2);
 }
 
+// V in the shape that the block's inverse takes.
+static DlhNode *
+block_gradient (Kfac *k, const Block *b)
+{
+    switch (b->kind) {
+    case BLOCK_PRODUCT:
+        return product_gradient (k, b);
+    case BLOCK_TABLE:
+        return dlh_expand (decayed_gradient (k, b->weight), 0);
+    case BLOCK_DENSE:
+        return dlh_reshape (decayed_gradient (k, b->weight), dlh_shape (1, b->n_out, 1));
+    default:
+        return decayed_gradient (k, b->weight);
+    }
+}
+
 static void
 precondition (Kfac *k, Block *b)
 {
@@ -59,19 +75,15 @@ precondition (Kfac *k, Block *b)
             kfac_precondition_rows (k, b);
             return;
         }
-        b->v = product_gradient (k, b);
         b->u = b->inverse->apply (k, b);
         return;
     case BLOCK_TABLE:
-        b->v = dlh_expand (decayed_gradient (k, b->weight), 0);
         b->u = kfac_cholesky.apply (k, b);
         return;
     case BLOCK_DENSE:
-        b->v = dlh_reshape (decayed_gradient (k, b->weight), dlh_shape (1, b->n_out, 1));
         b->u = dlh_matmul (b->held[0], b->v);
         return;
     default:
-        b->v = decayed_gradient (k, b->weight);
         b->u = dlh_div (b->v, dlh_add (b->fisher, kfac_damping (k, k->model_dtype)));
     }
 }
@@ -222,6 +234,12 @@ kfac_step (Kfac *k)
 
     k->nabla = nabla;
     find_nabla (k);
+    for (guint i = 0; i < k->blocks->len; i++) {
+        Block *b = &g_array_index (k->blocks, Block, i);
+
+        b->v = b->by_rows ? NULL : block_gradient (k, b);
+    }
+    // A chain's U needs the V of its other layers.
     for (guint i = 0; i < k->blocks->len; i++) {
         precondition (k, &g_array_index (k->blocks, Block, i));
         spread (k, &g_array_index (k->blocks, Block, i), u);
