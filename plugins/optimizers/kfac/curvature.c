@@ -3,11 +3,13 @@
  * M on the outputs z of a case becomes, by vectors v with sum or mean of v v' equal to M, the
  * second moments of their pull-backs:
  *
- *   sampled     v = d(-log p (y)) / dz for y drawn from the prediction: M is the Fisher
- *   exact       v = columns of the Fisher's root; also the generalised Gauss-Newton matrix where z
- * are natural parameters propagated  v = the root times random signs: curvature propagation
- * (Martens et al. 2012) euclidean   v = unit vectors: M = I, distances between outputs empirical v
- * = d(-log p (y)) / dz at the real targets: no metric of this kind, but used */
+ *   sampled       v = d(-log p (y)) / dz for y drawn from the prediction: M is the Fisher
+ *   exact         v = columns of the Fisher's root, whatever the family
+ *   gauss_newton  v = columns of the root of the loss's Hessian in z (hessian.c)
+ *   propagated    v = the Fisher's root times random signs: curvature propagation (Martens et al.
+ *                 2012)
+ *   euclidean     v = unit vectors: M = I, distances between outputs
+ *   empirical     v = d(-log p (y)) / dz at the real targets: no metric of this kind, but used */
 #include <string.h>
 #include "kfac.h"
 
@@ -68,10 +70,20 @@ sampled_loss (Kfac *k, DlhDistribution *prediction, gint64 sample)
     return dlh_neg (dlh_sum_all (dlh_log_prob (prediction, target)));
 }
 
-// A unit vector of each case's outputs: column @j of the identity.
-static DlhNode *
-unit (DlhNode *z, gint64 n, gint64 j)
+gint64
+kfac_output_size (const DlhObjective *objective)
 {
+    const DlhNode *z = dlh_distribution_outputs (objective->prediction);
+
+    return (gint64)(0.5 +
+                    (double)dlh_shape_count (dlh_node_shape (z)) / MAX (objective->n_cases, 1));
+}
+
+DlhNode *
+kfac_unit_output (const DlhObjective *objective, gint64 j)
+{
+    DlhNode *z = dlh_distribution_outputs (objective->prediction);
+    const gint64 n = kfac_output_size (objective);
     const DlhShape shape = dlh_node_shape (z);
     DlhNode *index = dlh_full (dlh_node_graph (z), DLH_I64,
                                dlh_shape (dlh_shape_count (shape) / MAX (n, 1)), (double)j);
@@ -79,18 +91,22 @@ unit (DlhNode *z, gint64 n, gint64 j)
     return dlh_reshape (dlh_one_hot (index, n, dlh_node_dtype (z)), shape);
 }
 
+// A column of the root of M for each output.
 static void
-pull_back_columns (Kfac *k, const Points *points, DlhDistribution *prediction, gboolean euclidean)
+pull_back_columns (Kfac *k, const Points *points, const DlhObjective *objective)
 {
+    DlhDistribution *prediction = objective->prediction;
+    const gboolean euclidean = strcmp (k->opt->fisher, "euclidean") == 0;
     DlhNode *z = dlh_distribution_outputs (prediction);
-    const gint64 n = dlh_node_dim (dlh_fisher (prediction), -1);
 
-    for (gint64 j = 0; j < n; j++) {
-        DlhNode *v = unit (z, n, j);
+    for (gint64 j = 0; j < kfac_output_size (objective); j++) {
+        DlhNode *v = kfac_unit_output (objective, j);
 
-        if (!euclidean)
-            v = dlh_stop_gradient (dlh_fisher_root_multiply (prediction, v));
-        pull_back (k, points, z, v, FALSE, TRUE);
+        if (k->hessian_root)
+            v = dlh_reshape (dlh_index (k->hessian_root, 2, j), dlh_node_shape (z));
+        else if (!euclidean)
+            v = dlh_fisher_root_multiply (prediction, v);
+        pull_back (k, points, z, dlh_stop_gradient (v), FALSE, TRUE);
     }
 }
 
@@ -118,55 +134,105 @@ has_diagonal (const Kfac *k)
     return FALSE;
 }
 
+// What the family lacks has made the graph fail, with a message that knows nothing of K-FAC.
 static gboolean
-propagate (Kfac *k, const Points *points, GError **error)
+refuse (const Kfac *k, const char *what, const char *advice, GError **error)
+{
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "fisher=%s needs %s, and the model's %s distribution has none: give fisher=%s",
+                 k->opt->fisher, what,
+                 dlh_distribution_name (dlh_update_objective (k->update)->prediction), advice);
+    return FALSE;
+}
+
+static gboolean
+check_target (const Kfac *k, GError **error)
+{
+    const char *fisher = k->opt->fisher;
+
+    if ((strcmp (fisher, "empirical") != 0 && strcmp (fisher, "gauss_newton") != 0) ||
+        dlh_update_objective (k->update)->target)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "fisher=%s needs the model to state its target, and it does not: give "
+                 "fisher=sampled",
+                 fisher);
+    return FALSE;
+}
+
+static gboolean
+needs_root (const Kfac *k)
+{
+    const char *fisher = k->opt->fisher;
+
+    return strcmp (fisher, "exact") == 0 || strcmp (fisher, "propagated") == 0 ||
+           (strcmp (fisher, "gauss_newton") == 0 && !k->hessian_root);
+}
+
+// Whether the family has what the metric is made of, asked by building it: the root, and draws.
+// @drawn: (out): the loss of the first draw, NULL where none is needed.
+static gboolean
+check_family (Kfac *k, DlhNode **drawn, GError **error)
+{
+    const DlhObjective *objective = dlh_update_objective (k->update);
+    DlhDistribution *prediction = objective->prediction;
+
+    *drawn = NULL;
+    if (!dlh_graph_check (dlh_update_graph (k->update), error))
+        return FALSE;
+    if (needs_root (k) &&
+        dlh_node_failed (dlh_fisher_root_multiply (prediction, kfac_unit_output (objective, 0))))
+        return refuse (k, "a root of the Fisher information", "sampled", error);
+    if (strcmp (k->opt->fisher, "sampled") == 0 || has_diagonal (k)) {
+        *drawn = sampled_loss (k, prediction, 0);
+        if (dlh_node_failed (*drawn))
+            return refuse (k, "draws", "euclidean, with strict=true", error);
+    }
+    return TRUE;
+}
+
+static void
+propagate (Kfac *k, const Points *points, DlhNode *drawn)
 {
     const DlhObjective *objective = dlh_update_objective (k->update);
     const char *fisher = k->opt->fisher;
 
-    if (strcmp (fisher, "empirical") == 0) {
-        if (!objective->target) {
-            g_set_error (
-                error, DLH_ERROR, DLH_ERROR_OPTION,
-                "fisher=empirical needs the model to state its target, and it does not: give "
-                "fisher=sampled");
-            return FALSE;
-        }
+    if (strcmp (fisher, "sampled") == 0) {
+        pull_back (k, points, drawn, NULL, TRUE, TRUE);
+        for (gint64 s = 1; s < k->opt->samples; s++)
+            pull_back (k, points, sampled_loss (k, objective->prediction, s), NULL, TRUE, TRUE);
+        return;
+    }
+    if (strcmp (fisher, "empirical") == 0)
         pull_back (k, points,
                    dlh_neg (dlh_sum_all (dlh_log_prob (objective->prediction, objective->target))),
                    NULL, FALSE, TRUE);
-        if (has_diagonal (k)) // real targets' gradients have no mean of zero
-            pull_back (k, points, sampled_loss (k, objective->prediction, 0), NULL, TRUE, FALSE);
-        return TRUE;
-    }
-    if (strcmp (fisher, "sampled") == 0) {
-        for (gint64 s = 0; s < k->opt->samples; s++)
-            pull_back (k, points, sampled_loss (k, objective->prediction, s), NULL, TRUE, TRUE);
-        return TRUE;
-    }
-    if (strcmp (fisher, "propagated") == 0)
+    else if (strcmp (fisher, "propagated") == 0)
         pull_back_signs (k, points, objective->prediction);
     else
-        pull_back_columns (k, points, objective->prediction, strcmp (fisher, "euclidean") == 0);
-    if (has_diagonal (k))
-        pull_back (k, points, sampled_loss (k, objective->prediction, 0), NULL, TRUE, FALSE);
-    return TRUE;
+        pull_back_columns (k, points, objective);
+    // The estimate of a diagonal needs cases whose gradients have mean zero.
+    if (drawn)
+        pull_back (k, points, drawn, NULL, TRUE, FALSE);
 }
 
 gboolean
 kfac_propagate (Kfac *k, GError **error)
 {
     Points points;
-    gboolean ok;
+    DlhNode *drawn;
 
     if (!dlh_update_objective (k->update)->prediction) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "the model states no predictive distribution, from which the metric comes");
         return FALSE;
     }
+    if (!check_target (k, error) || !kfac_find_hessian (k, error) ||
+        !check_family (k, &drawn, error))
+        return FALSE;
     collect (k, &points);
-    ok = propagate (k, &points, error);
+    propagate (k, &points, drawn);
     g_ptr_array_unref (points.xs);
     g_ptr_array_unref (points.to);
-    return ok;
+    return TRUE;
 }

@@ -116,8 +116,9 @@ kfac_n_columns (const Block *b)
 double
 kfac_column_weight (const Kfac *k, const Block *b)
 {
-    const gboolean columns =
-        strcmp (k->opt->fisher, "exact") == 0 || strcmp (k->opt->fisher, "euclidean") == 0;
+    const gboolean columns = strcmp (k->opt->fisher, "exact") == 0 ||
+                             strcmp (k->opt->fisher, "gauss_newton") == 0 ||
+                             strcmp (k->opt->fisher, "euclidean") == 0;
 
     return k->loss_scale * (columns && b->kind != BLOCK_DIAGONAL ? 1 : 1.0 / kfac_n_columns (b));
 }

@@ -200,9 +200,10 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (KfacOptions, burn_in, 1, 1, 1000000, "First steps that only collect statistics",
                  .unit = "steps"),
         DLH_CHOICE (
-            KfacOptions, fisher, "sampled", "sampled|exact|propagated|empirical|euclidean",
-            "Metric on the outputs: the Fisher by drawn targets, by every column of its root "
-            "or by random signs; real targets; the identity"),
+            KfacOptions, fisher, "sampled",
+            "sampled|exact|gauss_newton|propagated|empirical|euclidean",
+            "Metric on the outputs: the Fisher by drawn targets or by every column of its root; "
+            "the loss's Hessian; the Fisher by random signs; real targets; the identity"),
         DLH_INT (KfacOptions, samples, 1, 1, 1000,
                  "Draws a case and update of the statistics, of sampled and propagated"),
         DLH_CHOICE (KfacOptions, inverse, "cholesky", "cholesky|eigen|ekfac",

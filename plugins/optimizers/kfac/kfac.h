@@ -4,6 +4,7 @@
  *
  *   blocks.c      which parameters make a block, and of which kind
  *   curvature.c   what is back-propagated: the metric on the outputs
+ *   hessian.c     the Gauss-Newton metric where it is not the Fisher
  *   factors.c     statistics of each block
  *   inverse.c     Kronecker blocks: damped inverses, eigenbases, EK-FAC
  *   rows.c        the batch's rows preconditioned instead of its gradient, where that is cheaper
@@ -92,12 +93,14 @@ typedef struct {
     DlhNode *gamma;    /* (nullable) f64 state: when searched, damping is its square */
     double eta;        /* L2 coefficient in all */
     double loss_scale; /* of the log-likelihood in the loss */
-    const DlhObjective *part; /* what the model makes of the cases that F is taken from */
-    DlhNode **nabla;          /* gradients of the loss with its L2 term, not clipped */
-    DlhNode **u;              /* U of each parameter */
-    GPtrArray *held;          /* DlhNode*: states of inverses, */
-    GPtrArray *fresh;         /* and what the phase "inverses" assigns to each */
-    DlhNode *raised;          /* (nullable): how many factors needed more damping than asked for */
+    const DlhObjective *part;          /* what the model makes of the cases that F is taken from */
+    DlhNode **nabla;                   /* gradients of the loss with its L2 term, not clipped */
+    DlhNode **u;                       /* U of each parameter */
+    GPtrArray *held;                   /* DlhNode*: states of inverses, */
+    GPtrArray *fresh;                  /* and what the phase "inverses" assigns to each */
+    DlhNode *hessian_root, *part_root; /* (nullable) (cases, d, d): of fisher=gauss_newton where it
+                                          is not the Fisher */
+    DlhNode *raised; /* (nullable): how many factors needed more damping than asked for */
 } Kfac;
 
 /* How a Kronecker block is inverted: prepare() declares states, adds what they are assigned in the
@@ -121,6 +124,13 @@ DlhNode *kfac_block_state (Kfac *k, const Block *b, const char *name, DlhDType d
 
 /* curvature.c: fills the uses' g. */
 gboolean kfac_propagate (Kfac *k, GError **error);
+/* d, how many numbers z has for a case; and the unit vector of number @j for all cases. */
+gint64 kfac_output_size (const DlhObjective *objective);
+DlhNode *kfac_unit_output (const DlhObjective *objective, gint64 j);
+
+/* hessian.c: sets hessian_root, and part_root of k->part. */
+gboolean kfac_find_hessian (Kfac *k, GError **error);
+DlhNode *kfac_part_hessian_multiply (Kfac *k, DlhNode *v);
 
 /* factors.c */
 void kfac_add_statistics (Kfac *k, Block *b);

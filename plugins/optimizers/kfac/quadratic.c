@@ -29,9 +29,9 @@ kfac_inner (Kfac *k, DlhNode *const *u, DlhNode *const *v)
 
 // (cases, d)
 static DlhNode *
-by_case (DlhDistribution *prediction, DlhNode *z)
+by_case (const Kfac *k, DlhNode *z)
 {
-    return dlh_reshape (z, dlh_shape (-1, dlh_node_dim (dlh_fisher (prediction), -1)));
+    return dlh_reshape (z, dlh_shape (-1, kfac_output_size (k->part)));
 }
 
 // F_R's factor for products: with R = f (t), t' F_R s = <f (t), s>; of the empirical metric the
@@ -44,11 +44,13 @@ metric_of (Kfac *k, DlhNode *t)
 
     if (strcmp (k->opt->fisher, "euclidean") == 0)
         return t;
+    if (k->part_root)
+        return kfac_part_hessian_multiply (k, t);
     if (strcmp (k->opt->fisher, "empirical") != 0)
         return dlh_fisher_multiply (objective->prediction, t);
     loss = dlh_neg (dlh_sum_all (dlh_log_prob (objective->prediction, objective->target)));
-    dz = by_case (objective->prediction, dlh_gradient (loss, z));
-    t = dlh_sum_axis (dlh_mul (dz, by_case (objective->prediction, t)), 1);
+    dz = by_case (k, dlh_gradient (loss, z));
+    t = dlh_sum_axis (dlh_mul (dz, by_case (k, t)), 1);
     return dlh_reshape (dlh_mul (dz, dlh_expand (t, 1)), dlh_node_shape (z));
 }
 
