@@ -18,8 +18,8 @@ typedef struct {
     double ph[MAX * MAX], tau[MAX];   /* Ph_l, tau_l of its pre-activations */
 } Map;
 
-static Map maps[LAYERS + 1]; /* maps[0] acts on the input */
-static gboolean convolution;
+static Map maps[LAYERS + 1];         /* maps[0] acts on the input */
+static gboolean convolution, padded; /* padded: with zeros, to the same size */
 
 /* The model: dense layers, or 3 x 3 convolutions without padding whose maps act on channels. */
 
@@ -60,8 +60,12 @@ layer_of (DlhBuild *b, DlhNode *x, guint l)
     DlhNode *weight = dlh_parameter (b->graph, b->store, w, shape, init);
     DlhNode *bias = dlh_parameter (b->graph, b->store, c, dlh_shape (sizes[l]), init);
 
-    if (taps (l) == 9)
-        return dlh_conv2d (x, weight, bias, (DlhConv)DLH_CONV_DEFAULT);
+    if (taps (l) == 9) {
+        DlhConv conv = DLH_CONV_DEFAULT;
+
+        conv.padding[0] = conv.padding[1] = padded;
+        return dlh_conv2d (x, weight, bias, conv);
+    }
     return dlh_linear (x, weight, bias);
 }
 
@@ -79,8 +83,9 @@ build (DlhBuild *b, DlhNode *x, DlhNode *y, DlhObjective *objective, gboolean tw
             x = dlh_tanh (x);
         if (twin && l < LAYERS)
             x = affine (x, maps[l].om, maps[l].shift, n);
-        if (convolution && l == LAYERS - 1) // the head sees one position
-            x = dlh_reshape (x, dlh_shape (BATCH, n));
+        if (convolution && l == LAYERS - 1) // the head sees one position, or the mean of all
+            x = padded ? dlh_mean_axis (dlh_mean_axis (x, 3), 2)
+                       : dlh_reshape (x, dlh_shape (BATCH, n));
     }
     dlh_objective_classify (objective, x, y);
 }
@@ -551,6 +556,26 @@ conv_undamped_passes (void)
         test_fail ("deviation %g, at most 1e-10", d);
 }
 
+// Zeros around pictures are what they are only to linear maps of channels.
+static void
+conv_zero_padding (void)
+{
+    const char *const *settings = SETTINGS ("inverse", "eigen", "damping", "0");
+    double linear, shifted;
+
+    convolution = padded = TRUE;
+    draw_maps (FALSE);
+    for (guint l = 0; l <= LAYERS; l++)
+        memset (maps[l].shift, 0, sizeof maps[l].shift);
+    linear = run_pair ("kfac", settings, 15);
+    draw_maps (FALSE);
+    shifted = run_pair ("kfac", settings, 3);
+    convolution = padded = FALSE;
+    if (!(linear <= 1e-10))
+        test_fail ("deviation %g, at most 1e-10", linear);
+    g_assert_cmpfloat (shifted, >, 1e-4);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -564,5 +589,6 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-invariance/descent/fails", descent_fails);
     g_test_add_func ("/kfac-invariance/orthogonal-damped/passes", orthogonal_damped_passes);
     g_test_add_func ("/kfac-invariance/convolution/passes", conv_undamped_passes);
+    g_test_add_func ("/kfac-invariance/zero-padding/passes-without-shifts", conv_zero_padding);
     return g_test_run ();
 }

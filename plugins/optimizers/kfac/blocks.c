@@ -163,6 +163,42 @@ fill_product (Kfac *k, Block *b, const GArray *uses)
     add_uses (b, uses);
 }
 
+static gboolean
+is_scale_or_shift (const DlhUse *use)
+{
+    if (use->input != 2)
+        return is_pointwise (use);
+    // A bias that does not go with its weight.
+    return dlh_node_is (use->node, "conv2d") || dlh_node_is (use->node, "conv_transpose2d") ||
+           (dlh_node_is (use->node, "linear") && dlh_node_rank (use->node) == 2);
+}
+
+// Why nothing better than a diagonal fits these uses.
+static const char *
+obstacle (const GArray *uses, gint64 n)
+{
+    const DlhUse *first = uses->len ? &g_array_index (uses, DlhUse, 0) : NULL;
+    gboolean product = FALSE, other = FALSE, points = TRUE;
+
+    for (guint i = 0; i < uses->len; i++) {
+        const DlhUse *use = &g_array_index (uses, DlhUse, i);
+
+        if (use->input == 1 && is_product (use->node))
+            product = TRUE;
+        else
+            other = TRUE;
+        points = points && is_scale_or_shift (use);
+    }
+    if (first && points)
+        return uses->len > 1   ? "a scale or shift that is used more than once"
+               : n > MAX_DENSE ? "a scale or shift of more than 1024 numbers"
+                               : "a scale or shift";
+    if (product)
+        return other ? "used both as a weight and otherwise"
+                     : "the weight of products of different kinds";
+    return "neither a weight of linear and convolution nodes, an embedding, nor a scale or shift";
+}
+
 static void
 fill_other (Kfac *k, Block *b, const GArray *uses)
 {
@@ -177,10 +213,10 @@ fill_other (Kfac *k, Block *b, const GArray *uses)
         b->kind = BLOCK_TABLE;
         b->n_in = w.dims[0];
         b->n_out = w.dims[1];
-    } else if (uses->len == 1 && b->n_out <= MAX_DENSE &&
-               (is_pointwise (first) ||
-                (first->input == 2 && dlh_node_is (first->node, "conv_transpose2d")))) {
+    } else if (uses->len == 1 && b->n_out <= MAX_DENSE && is_scale_or_shift (first)) {
         b->kind = BLOCK_DENSE;
+    } else {
+        b->diagonal_for = obstacle (uses, b->n_out);
     }
     if (b->kind != BLOCK_DIAGONAL)
         add_uses (b, uses);
@@ -199,7 +235,9 @@ describe (Kfac *k, const Block *b)
     g_autofree char *groups =
         b->groups > 1 ? g_strdup_printf (" in %" G_GINT64_FORMAT " groups", b->groups) : NULL;
     g_autofree char *time =
-        b->steps > 1 ? g_strdup_printf (", shared by %" G_GINT64_FORMAT " steps", b->steps) : NULL;
+        b->steps > 1       ? g_strdup_printf (", shared by %" G_GINT64_FORMAT " steps", b->steps)
+        : b->uses->len > 1 ? g_strdup_printf (", used %u times", b->uses->len)
+                           : NULL;
     g_autofree char *chain = kfac_chain_text (k, b);
     const gboolean plain = b->inverse == &kfac_cholesky || b->inverse == &kfac_chain;
 
@@ -216,18 +254,15 @@ describe (Kfac *k, const Block *b)
     case BLOCK_TABLE:
         dlh_update_note (k->update,
                          "%s: embedding, Kronecker factors %" G_GINT64_FORMAT
-                         " (diagonal) x %" G_GINT64_FORMAT "%s",
-                         name, b->n_in, b->n_out, chain);
+                         " (diagonal) x %" G_GINT64_FORMAT "%s%s",
+                         name, b->n_in, b->n_out, time ? time : "", chain);
         return;
     case BLOCK_DENSE:
         dlh_update_note (k->update, "%s: scale or shift, full block of %" G_GINT64_FORMAT "%s",
                          name, b->n_out, chain);
         return;
     default:
-        dlh_update_note (k->update,
-                         "%s: diagonal (neither a weight of linear and convolution nodes, an "
-                         "embedding, nor a scale or shift)%s",
-                         name, chain);
+        dlh_update_note (k->update, "%s: diagonal (%s)%s", name, b->diagonal_for, chain);
     }
 }
 
@@ -258,11 +293,9 @@ check_strict (Kfac *k, const Block *b, GError **error)
 {
     if (b->kind != BLOCK_DIAGONAL || !k->opt->strict)
         return TRUE;
-    g_set_error (
-        error, DLH_ERROR, DLH_ERROR_OPTION,
-        "'%s' would get a diagonal block and strict is set: it is neither a weight of linear "
-        "and convolution nodes, an embedding, nor a scale or shift",
-        kfac_block_name (k, b));
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "'%s' would get a diagonal block and strict is set: it is %s",
+                 kfac_block_name (k, b), b->diagonal_for);
     return FALSE;
 }
 

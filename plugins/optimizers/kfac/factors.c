@@ -225,8 +225,9 @@ case_gradients (const Block *b, const Use *use, guint j)
 
     if (dlh_node_is (use->node, "mul"))
         g = dlh_mul (g, dlh_node_input (use->node, 1 - use->input));
-    if (use->input == 2) { // bias of a transposed convolution: one a channel
-        shape.dims[2] = shape.dims[3] = 1;
+    if (use->input == 2) { // a bias: one a channel
+        for (guint i = 2; i < shape.rank; i++)
+            shape.dims[i] = 1;
     } else {
         const DlhNode *from = dlh_node_input (dlh_node_input (use->node, use->input), 0);
         const guint skip = shape.rank - dlh_node_rank (from);

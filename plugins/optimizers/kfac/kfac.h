@@ -57,15 +57,16 @@ typedef struct _KfacInverse KfacInverse;
 /* One block of the metric: a weight with its bias, or a lone parameter. */
 typedef struct {
     BlockKind kind;
-    int weight, bias;     /* parameter numbers; bias -1 for none */
-    GArray *uses;         /* Use, in the order of the graph */
-    gint64 groups;        /* of a convolution: as many blocks, done as one batch */
-    gint64 n_in, n_out;   /* of a group, without the trailing 1 */
-    gboolean swapped;     /* the weight is stored (n_in, n_out) */
-    gint64 steps;         /* in time that share the weight; 1: none */
-    double rows_per_case; /* r */
-    int previous, next;   /* layers of its chain, block numbers; -1 for none */
-    const char *apart;    /* (nullable): what keeps it from those before it, or from any chain */
+    int weight, bias;         /* parameter numbers; bias -1 for none */
+    GArray *uses;             /* Use, in the order of the graph */
+    gint64 groups;            /* of a convolution: as many blocks, done as one batch */
+    gint64 n_in, n_out;       /* of a group, without the trailing 1 */
+    gboolean swapped;         /* the weight is stored (n_in, n_out) */
+    gint64 steps;             /* in time that share the weight; 1: none */
+    double rows_per_case;     /* r */
+    int previous, next;       /* layers of its chain, block numbers; -1 for none */
+    const char *diagonal_for; /* BLOCK_DIAGONAL: why */
+    const char *apart; /* (nullable): what keeps it from those before it, or from any chain */
     const KfacInverse *inverse;
     DlhNode *a, *g;   /* states: moving averages of A and G */
     DlhNode *a1, *g1; /* and of the moments with the step before, or with the layer after */
