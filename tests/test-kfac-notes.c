@@ -270,6 +270,68 @@ omega_any_geometry (void)
     test_assert_close_terms (bench_value (&b, "kfac/m/conv/weight/A"), want, 2 * D * D, 4, B * P);
 }
 
+// So large a batch of patches that it is taken in pieces, of both kinds of convolution.
+static gboolean adjoint;
+
+static DlhNode *
+large (DlhBuild *b, DlhNode *x)
+{
+    const DlhConv same = {{1, 1}, {1, 1}, {1, 1}, 1};
+
+    x = dlh_reshape (x, dlh_shape (-1, 4, 32, 32));
+    if (adjoint)
+        x = dlh_conv_transpose2d (x, parameter (b, "w", dlh_shape (4, 4, 3, 3)), NULL, same, 32,
+                                  32);
+    else
+        x = dlh_conv2d (x, parameter (b, "w", dlh_shape (2, 4, 3, 3)), NULL, same);
+    return head (b, dlh_mean_axis (dlh_mean_axis (x, 3), 2));
+}
+
+/* The patches that the moment is of: of the inputs, or of the gradients at a transposed
+ * convolution's output, which for the mean over pixels behind a linear head are a case's own
+ * constant g_c / (32 32) within the picture. */
+static void
+pieces_add_up (void)
+{
+    enum { CASES = 64, D = 4 * 9, S = 32 };
+
+    for (guint mode = 0; mode < 2; mode++) {
+        DlhTensor *y = dlh_tensor_new (DLH_I64, dlh_shape (CASES), NULL);
+        g_autofree double *want = g_new0 (double, D *D);
+        g_auto (Bench) b = {0};
+        const double *x;
+        double patch[D];
+
+        adjoint = mode;
+        current = large;
+        bench_open (&b, net, "kfac", "fisher=empirical",
+                    test_tensor_random (DLH_F64, dlh_shape (CASES, 4 * S * S), 1), y);
+        bench_step (&b);
+        x = dlh_tensor_get_data (b.x);
+        for (gint64 t = 0; t < CASES * S * S; t++) {
+            const gint64 row = t / S % S - 1, column = t % S - 1, n = t / (S * S);
+
+            for (gint64 i = 0; i < D; i++) {
+                const gint64 r = row + i / 3 % 3, c = column + i % 3;
+                const gboolean inside = r >= 0 && r < S && c >= 0 && c < S;
+
+                patch[i] = inside ? x[((n * 4 + i / 9) * S + r) * S + c] : 0;
+            }
+            for (gint64 i = 0; i < D * D; i++)
+                want[i] += patch[i / D] * patch[i % D] / (CASES * S * S);
+        }
+        if (!mode)
+            test_assert_close_terms (bench_value (&b, "kfac/m/w/A"), want, D * D, 4, CASES * S * S);
+        else // what is inside the picture of every offset, relative to the centre of channel 0
+            for (gint64 i = 0; i < 9; i++) {
+                const double *g = bench_value (&b, "kfac/m/w/G");
+                const double in = (i / 3 == 1 ? 32 : 31) * (i % 3 == 1 ? 32 : 31) / 1024.0;
+
+                test_assert_within (&(double){g[i * D + i] / g[4 * D + 4]}, &in, 1, 1e-12);
+            }
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -281,5 +343,6 @@ main (int argc, char **argv)
         g_test_add_data_func (path, GUINT_TO_POINTER (i), every_parameter_noted);
     }
     g_test_add_func ("/kfac-notes/omega/any-geometry", omega_any_geometry);
+    g_test_add_func ("/kfac-notes/omega/pieces-add-up", pieces_add_up);
     return g_test_run ();
 }

@@ -4,6 +4,9 @@
 #include <string.h>
 #include "kfac.h"
 
+#define PIECE (1 << 20) /* elements of patches laid out at once */
+#define MAX_PIECES 32
+
 // (m, groups n) to (groups, m, n)
 static DlhNode *
 split_groups (DlhNode *rows, gint64 groups)
@@ -153,6 +156,62 @@ second_moment (DlhNode *rows, gboolean ones)
     return dlh_concat ((DlhNode *[]){top, bottom}, 2, 1);
 }
 
+// In how many pieces of the batch the patches of @x are laid out.
+static gint64
+n_pieces (const DlhNode *node, const DlhNode *x)
+{
+    const DlhNode *w = dlh_node_input (node, 1), *small = dlh_node_input (node, 0);
+    const gint64 cases = dlh_node_dim (x, 0);
+    gint64 patch = dlh_node_dim (x, 1) * dlh_node_dim (w, 2) * dlh_node_dim (w, 3);
+
+    if (dlh_node_is (node, "conv2d"))
+        small = node;
+    patch *= dlh_node_dim (small, 2) * dlh_node_dim (small, 3);
+    return CLAMP (cases * patch / PIECE, 1, MIN (MAX_PIECES, MAX (cases, 1)));
+}
+
+// The second moment of the patches of @x, which are never in memory all at once.
+static DlhNode *
+patch_moment (const Block *b, const DlhNode *node, DlhNode *x, gboolean ones)
+{
+    const gint64 cases = dlh_node_dim (x, 0), n = n_pieces (node, x);
+    DlhNode *sum = NULL;
+
+    for (gint64 i = 0; i < n; i++) {
+        const gint64 from = cases * i / n, to = cases * (i + 1) / n;
+        DlhNode *piece = n > 1 ? dlh_slice (x, 0, from, to, 1) : x;
+        DlhNode *m = second_moment (split_groups (patches (node, piece), b->groups), ones);
+
+        if (n > 1)
+            m = dlh_scale (m, (double)(to - from) / (double)cases);
+        sum = sum ? dlh_add (sum, m) : m;
+    }
+    return sum;
+}
+
+static DlhNode *
+input_moment (const Block *b, DlhNode *rows)
+{
+    const Use *use = &g_array_index (b->uses, Use, 0);
+    // Of few rows a column of ones is less to copy than the moment is.
+    const gboolean few = b->bias >= 0 && dlh_node_dim (rows, 1) <= dlh_node_dim (rows, 2);
+
+    if (b->uses->len == 1 && dlh_node_is (use->node, "conv2d"))
+        return patch_moment (b, use->node, dlh_node_input (use->node, 0), b->bias >= 0);
+    return second_moment (few ? kfac_input_rows (b, TRUE) : rows, b->bias >= 0 && !few);
+}
+
+// Of column or sample @j.
+static DlhNode *
+one_output_moment (const Block *b, guint j)
+{
+    const Use *use = &g_array_index (b->uses, Use, 0);
+
+    if (b->uses->len == 1 && b->kind == BLOCK_PRODUCT && b->swapped)
+        return patch_moment (b, use->node, use->g->pdata[j], FALSE);
+    return second_moment (kfac_output_rows (b, j), FALSE);
+}
+
 // G, the sum or mean over columns or samples of the second moments.
 static DlhNode *
 output_moment (Kfac *k, const Block *b)
@@ -160,7 +219,7 @@ output_moment (Kfac *k, const Block *b)
     DlhNode *sum = NULL;
 
     for (guint j = 0; j < kfac_n_columns (b); j++) {
-        DlhNode *m = second_moment (kfac_output_rows (b, j), FALSE);
+        DlhNode *m = one_output_moment (b, j);
 
         sum = sum ? dlh_add (sum, m) : m;
     }
@@ -178,13 +237,11 @@ product_statistics (Kfac *k, Block *b)
 {
     const gint64 n_in = b->n_in + (b->bias >= 0);
     DlhNode *x = kfac_input_rows (b, FALSE);
-    // Of few rows a column of ones is less to copy than the moment is.
-    const gboolean few = b->bias >= 0 && dlh_node_dim (x, 1) <= dlh_node_dim (x, 2);
 
     b->rows_per_case = (double)dlh_node_dim (x, 1) / k->n_cases;
     b->a = kfac_moving_average (
         k, kfac_block_state (k, b, "A", k->dtype, square (b, n_in), DLH_INIT_ZEROS),
-        second_moment (few ? kfac_input_rows (b, TRUE) : x, b->bias >= 0 && !few));
+        input_moment (b, x));
     b->g = kfac_moving_average (
         k, kfac_block_state (k, b, "G", k->dtype, square (b, b->n_out), DLH_INIT_ZEROS),
         output_moment (k, b));
