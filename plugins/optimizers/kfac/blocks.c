@@ -243,13 +243,12 @@ describe (Kfac *k, const Block *b)
 
     switch (b->kind) {
     case BLOCK_PRODUCT:
-        dlh_update_note (k->update,
-                         "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
-                         "%s%s%s%s%s%s",
-                         name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
-                         b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
-                         plain ? "" : ", ", plain ? "" : b->inverse->name,
-                         b->by_rows ? ", by rows" : "", chain);
+        dlh_update_note (
+            k->update,
+            "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT "%s%s%s%s%s%s",
+            name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
+            b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
+            plain ? "" : ", ", plain ? "" : b->inverse->name, b->by_rows ? ", by rows" : "", chain);
         return;
     case BLOCK_TABLE:
         dlh_update_note (k->update,
