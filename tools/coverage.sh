@@ -23,8 +23,8 @@ if [ "${1-}" = --gate ]; then
 else
     # Those that look at what a plugin exports and allocates see the counters; the slow ones repeat
     # what others reach.
-    meson test -C $build --print-errorlogs --timeout-multiplier 5 --no-suite door --no-suite slow \
-        --no-suite sources --no-suite valgrind >$build/tests.log 2>&1 || result=$?
+    meson test -C $build --print-errorlogs --timeout-multiplier 5 --no-suite check \
+        --no-suite door --no-suite slow --no-suite sources --no-suite valgrind >$build/tests.log 2>&1 || result=$?
     mode=
 fi
 [ $result -eq 0 ] || {

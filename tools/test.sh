@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs the packages, builds with gcc and clang (warnings are errors), runs every test, and runs
-# them again under the address and undefined-behaviour sanitizers. The last line is
-# "N passed, N failed, N skipped", counting each case of each test program; fails if one failed.
+# them again under the address and undefined-behaviour sanitizers; measures what the tests of loader
+# and parsers reach. The last line is "N passed, N failed, N skipped", counting each case of each test
+# program; fails if one failed.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -71,6 +72,9 @@ if build build-asan gcc -Db_sanitize=address,undefined -Doptimization=1; then
 else
     failed_builds=$((failed_builds + 1))
 fi
+
+echo "test: coverage of what reads foreign bytes"
+tools/coverage.sh --gate || failed_builds=$((failed_builds + 1))
 
 build build-clang clang || failed_builds=$((failed_builds + 1))
 

@@ -23,7 +23,7 @@ static char *
 replace_data (const Reader *r, char *text)
 {
     g_autofree char *owned = text;
-    g_auto (GStrv) parts = g_strsplit (text, "{data}", -1);
+    g_auto (GStrv) parts = g_strsplit (owned, "{data}", -1);
 
     return g_strjoinv (r->data, parts);
 }
