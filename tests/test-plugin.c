@@ -591,6 +591,27 @@ note_without_sections (void)
     g_assert_no_error (error);
 }
 
+/* An address sanitizer aligns what is in the note to more than the 8 bytes of its padding. */
+static void
+note_aligned_more (void)
+{
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    gsize n;
+    g_autofree guint8 *bytes = fixture_bytes ("good.so", &n);
+    const Elf64_Ehdr *h = (const Elf64_Ehdr *)(gpointer)bytes;
+    Elf64_Phdr *segments = (Elf64_Phdr *)(gpointer)(bytes + h->e_phoff);
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (NULL);
+    g_autofree char *path = NULL;
+    g_autoptr (GError) error = NULL;
+
+    for (guint i = 0; i < h->e_phnum; i++)
+        if (segments[i].p_type == PT_NOTE && segments[i].p_align == 8)
+            segments[i].p_align = 32;
+    path = test_write_file (dir, "good.so", bytes, (gssize)n);
+    g_assert_nonnull (dlh_registry_find (registry, 0, path, &error));
+    g_assert_no_error (error);
+}
+
 /* A plugin's file whose notes, but for @keep its own, are @n bytes of others behind its end. They
  * are where the table of program headers had the stack's flags. */
 static void
@@ -860,6 +881,7 @@ add_file_tests (void)
     g_test_add_func ("/plugin/file/truncated", file_truncated);
     g_test_add_func ("/plugin/note/frame-damaged", note_frame_damaged);
     g_test_add_func ("/plugin/note/without-sections", note_without_sections);
+    g_test_add_func ("/plugin/note/aligned-more", note_aligned_more);
     g_test_add_func ("/plugin/note/other-segments", note_other_segments);
     g_test_add_func ("/plugin/note/other-sizes", note_other_sizes);
     for (guint i = 0; i < G_N_ELEMENTS (patches); i++) {

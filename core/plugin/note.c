@@ -258,7 +258,7 @@ find_descriptor (const Image *image, Descriptor *found, GError **error)
                            (guint64)s->p_filesz);
         notes = g_malloc (s->p_filesz);
         if (!image_read (image, s->p_offset, s->p_filesz, notes, error) ||
-            !walk_notes (notes, s->p_filesz, s->p_align == 8 ? 8 : 4, s->p_offset, found, error))
+            !walk_notes (notes, s->p_filesz, s->p_align >= 8 ? 8 : 4, s->p_offset, found, error))
             return FALSE;
     }
     if (found->bytes)
