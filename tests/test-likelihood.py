@@ -115,13 +115,15 @@ def batches_do_not_matter():
 
 
 def goes_on(number):
-    many = ("--task.simulated=8", "--task.batch=4", "--task.checkpoint=20", "--task.kde=500")
+    # Long enough to be still at it when the signal arrives.
+    many = [s.replace("temperatures=60", "temperatures=400,steps=3") for s in SCORE]
+    many += ["--task.simulated=8", "--task.batch=4", "--task.checkpoint=50", "--task.kde=500"]
     name = signal.Signals(number).name
-    run(*SCORE, *many, f"--out=whole-{name}")
-    process = subprocess.Popen([DLHOST, *SCORE, *many, f"--out={name}"], cwd=DIR, text=True,
+    run(*many, f"--out=whole-{name}")
+    process = subprocess.Popen([DLHOST, *many, f"--out={name}"], cwd=DIR, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     metrics, begun = DIR / name / "metrics.jsonl", time.monotonic()
-    while not metrics.exists() or metrics.read_bytes().count(b"\n") < 5:
+    while not metrics.exists() or metrics.read_bytes().count(b"\n") < 8:
         assert time.monotonic() - begun < LIMIT and process.poll() is None, "it recorded nothing"
         time.sleep(0.0005)
     process.send_signal(number)
