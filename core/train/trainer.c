@@ -341,14 +341,12 @@ run_after (DlhTrainer *t, Built *b, guint phase, DlhTensor *const *inputs, guint
 }
 
 // A step that was not finite has changed nothing: the optimizer's phases for that put back what led
-// there, and what follows a step follows them. Returns: FALSE without an error when there are none.
+// there, and what follows a step follows them.
 static gboolean
 recover (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **error)
 {
-    gboolean any = FALSE;
-
     for (guint pass = 0; pass < 2; pass++)
-        for (guint p = 0; p < b->update->phases->len && (any || !pass); p++) {
+        for (guint p = 0; p < b->update->phases->len; p++) {
             const DlhPhase *phase = &g_array_index (b->update->phases, DlhPhase, p);
 
             if (phase->when != (pass ? DLH_PHASE_AFTER : DLH_PHASE_RECOVER) || phase->delay ||
@@ -356,29 +354,76 @@ recover (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **er
                 continue;
             if (!run_after (t, b, p, inputs, n, error))
                 return FALSE;
-            any = TRUE;
         }
-    return any;
+    return TRUE;
+}
+
+static gboolean
+can_recover (const Built *b)
+{
+    for (guint p = 0; p < b->update->phases->len; p++)
+        if (g_array_index (b->update->phases, DlhPhase, p).when == DLH_PHASE_RECOVER &&
+            !is_empty (b->update, p))
+            return TRUE;
+    return FALSE;
+}
+
+// (element-type DlhTensor) (transfer full) (nullable): every variable's value.
+static GPtrArray *
+copy_variables (DlhStore *store, GError **error)
+{
+    g_autoptr (GPtrArray) copies =
+        g_ptr_array_new_with_free_func ((GDestroyNotify)dlh_tensor_unref);
+
+    for (guint i = 0; i < dlh_store_n_variables (store); i++) {
+        DlhTensor *copy =
+            dlh_tensor_copy (dlh_variable_tensor (dlh_store_get_variable (store, i)), error);
+
+        if (!copy)
+            return NULL;
+        g_ptr_array_add (copies, copy);
+    }
+    return g_steal_pointer (&copies);
+}
+
+static void
+put_back (DlhStore *store, GPtrArray *copies)
+{
+    for (guint i = 0; i < copies->len; i++) {
+        DlhTensor *to = dlh_variable_tensor (dlh_store_get_variable (store, i));
+
+        if (dlh_tensor_bytes (to))
+            memcpy (dlh_tensor_get_data (to), dlh_tensor_get_data (copies->pdata[i]),
+                    dlh_tensor_bytes (to));
+    }
+}
+
+// Tries once more after the optimizer's recovery; when that does not help, nothing has changed.
+static gboolean
+try_again (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n)
+{
+    g_autoptr (GError) error = NULL;
+    g_autoptr (GPtrArray) before = copy_variables (t->store, &error);
+
+    if (!before)
+        return FALSE;
+    if (recover (t, b, inputs, n, &error) && dlh_function_run (t->function, inputs, n, &error))
+        return TRUE;
+    put_back (t->store, before);
+    return FALSE;
 }
 
 static gboolean
 run_step (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **error)
 {
-    GError *cause = NULL, *second = NULL;
+    g_autoptr (GError) cause = NULL;
 
     if (dlh_function_run (t->function, inputs, n, &cause))
         return TRUE;
     if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_NUMERIC) && dlh_trainer_steps (t) > 0 &&
-        recover (t, b, inputs, n, &second)) {
-        g_clear_error (&cause);
-        if (dlh_function_run (t->function, inputs, n, &cause))
-            return TRUE;
-    }
-    g_propagate_error (error, second ? second : cause);
-    if (second) {
-        g_clear_error (&cause);
-        return FALSE;
-    }
+        can_recover (b) && try_again (t, b, inputs, n))
+        return TRUE;
+    g_propagate_error (error, g_steal_pointer (&cause));
     return explain (t, t->function, inputs, n, error);
 }
 
