@@ -150,7 +150,7 @@ expect (DlhShape inputs, const char *task, const char *model, const char *optimi
 }
 
 #define NET "mlp,hidden=[7,6],activation=tanh"
-#define KFAC "kfac,lr=0.1,momentum=0.9,kl_clip=1e-3,statistics=1"
+#define KFAC "kfac,lr=0.1,momentum=0.9,kl_clip=1e-4,statistics=1"
 #define UNDAMPED KFAC ",inverses=1,inverse=eigen,damping=0"
 
 static const char *const families[] = {"affine", "linear", "orthogonal", "diagonal", "shift"};

@@ -253,7 +253,8 @@ candidate (Kfac *k, DlhNode *damping)
     DlhNode **v = g_new (DlhNode *, n + 1);
 
     dlh_graph_substitute ((DlhNode **)k->fresh->pdata, m, &k->damping, &damping, 1, to);
-    memcpy (from, k->held->pdata, m * sizeof *from);
+    for (guint i = 0; i < m; i++)
+        from[i] = k->held->pdata[i];
     from[m] = k->damping;
     to[m] = damping;
     dlh_graph_substitute (k->u, n, from, to, m + 1, v);
