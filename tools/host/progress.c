@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -326,7 +327,9 @@ progress_record (Progress *p, const char *event, gint64 step, const char *const 
                             normal, step);
     for (guint i = 0; i < n; i++) {
         g_autofree char *name = printable (p, names[i]);
-        g_autofree char *value = number ("%.4f", values[i]);
+        // Four decimals, unless they would hide what is there.
+        gboolean tiny = values[i] != 0 && fabs (values[i]) < 5e-4;
+        g_autofree char *value = number (tiny ? "%.2g" : "%.4f", values[i]);
 
         g_string_append_printf (text, "  %s %s", name, value);
     }
