@@ -265,6 +265,12 @@ read_scales (Reader *r, Members *m, RecipeExperiment *e, GError **error)
         }
         if (!ok)
             return FALSE;
+        // A title speaks of the full size.
+        if (chosen) {
+            g_autofree char *full = g_steal_pointer (&e->title);
+
+            e->title = g_strdup_printf ("%s (reduced to scale %s)", full, key);
+        }
         if (!g_ptr_array_find_with_equal_func (r->scales, key, g_str_equal, NULL))
             g_ptr_array_add (r->scales, g_strdup (key));
     }
