@@ -17,7 +17,7 @@ typedef struct {
 
 struct _DlhBeside {
     DlhStore *store;
-    char *name, *place; /* of the phase; where its variables are: "kfac/inverses" */
+    char *name, *place; /* of the phase; where its variables are: "<optimizer>/<phase>" */
     gint64 delay;
     DlhFunction *function; /* reads copies only; its outputs are what is to be stored */
     GArray *copies;        /* Copy */
