@@ -103,6 +103,13 @@ DlhEwProgram *dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slot
 gboolean dlh_is_view (const DlhNode *node);
 gsize dlh_view_offset (const DlhNode *node);
 void dlh_plan (DlhCompiler *c);
+/* Its last part: the arena for the steps in their order. */
+void dlh_plan_memory (DlhCompiler *c);
+gsize dlh_plan_bytes_of (const DlhNode *node);
+/* Calls @visit for the node of each value that @step reads from memory. */
+void dlh_plan_for_operands (DlhCompiler *c, guint step,
+                            void (*visit) (DlhCompiler *, guint, DlhNode *, gpointer),
+                            gpointer data);
 
 /* What runs. */
 typedef struct {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <dlhost/dlhost.h>
 #include "cpu/conv.h"
+#include "graph/op-conv.h"
 #include "graph/private.h"
 
 /* Strides, paddings and dilations beyond this are mistakes, and could overflow. */
@@ -18,13 +19,6 @@ typedef struct {
     DlhConv conv;
     gint64 size[2]; /* of the picture; of the kernel in conv2d_weight */
 } SizedAttrs;
-
-typedef struct {
-    DlhConv conv;
-    gint64 kernel[2];
-    gint64 channels;
-    gint64 size[2];
-} PatchAttrs;
 
 static gboolean
 check_attrs (const char *op, const DlhConv *c, GError **error)
@@ -55,8 +49,8 @@ check_attrs (const char *op, const DlhConv *c, GError **error)
     return TRUE;
 }
 
-static gboolean
-check_dtypes (const char *op, const DlhNode *node, GError **error)
+gboolean
+dlh_conv_check_dtypes (const char *op, const DlhNode *node, GError **error)
 {
     for (guint i = 0; i < node->n_inputs; i++)
         if (!dlh_dtype_is_float (node->inputs[i]->dtype) ||
@@ -92,24 +86,34 @@ fill_sizes (const DlhConv *c, DlhShape x, DlhShape w, DlhConvSize *s)
         __builtin_mul_overflow (w.dims[1], c->groups, &channels) || channels != x.dims[1])
         return FALSE;
     for (guint i = 0; i < 2; i++)
-        if (!output_size (x.dims[2 + i], w.dims[2 + i], c->stride[i], c->padding[i],
-                          c->dilation[i], &out[i]))
+        if (!output_size (x.dims[2 + i], w.dims[2 + i], c->stride[i], c->padding[i], c->dilation[i],
+                          &out[i]))
             return FALSE;
     *s = (DlhConvSize){
-        .B = (gsize) x.dims[0],      .C = (gsize) x.dims[1],      .O = (gsize) w.dims[0],
-        .g = (gsize) c->groups,      .ih = (gsize) x.dims[2],     .iw = (gsize) x.dims[3],
-        .oh = (gsize) out[0],        .ow = (gsize) out[1],        .kh = (gsize) w.dims[2],
-        .kw = (gsize) w.dims[3],     .sh = (gsize) c->stride[0],  .sw = (gsize) c->stride[1],
-        .ph = (gsize) c->padding[0], .pw = (gsize) c->padding[1], .dh = (gsize) c->dilation[0],
-        .dw = (gsize) c->dilation[1],
+        .B = (gsize)x.dims[0],
+        .C = (gsize)x.dims[1],
+        .O = (gsize)w.dims[0],
+        .g = (gsize)c->groups,
+        .ih = (gsize)x.dims[2],
+        .iw = (gsize)x.dims[3],
+        .oh = (gsize)out[0],
+        .ow = (gsize)out[1],
+        .kh = (gsize)w.dims[2],
+        .kw = (gsize)w.dims[3],
+        .sh = (gsize)c->stride[0],
+        .sw = (gsize)c->stride[1],
+        .ph = (gsize)c->padding[0],
+        .pw = (gsize)c->padding[1],
+        .dh = (gsize)c->dilation[0],
+        .dw = (gsize)c->dilation[1],
     };
     return TRUE;
 }
 
 // The same with checks of the attributes, and an error that says what does not fit.
-static gboolean
-conv_sizes (const char *op, const DlhConv *c, DlhShape x, DlhShape w, DlhConvSize *s,
-            GError **error)
+gboolean
+dlh_conv_sizes (const char *op, const DlhConv *c, DlhShape x, DlhShape w, DlhConvSize *s,
+                GError **error)
 {
     g_autofree char *xs = NULL, *ws = NULL;
 
@@ -122,7 +126,8 @@ conv_sizes (const char *op, const DlhConv *c, DlhShape x, DlhShape w, DlhConvSiz
     if (x.rank != 4 || w.rank != 4)
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
                      "%s: input %s and weight %s must be (batch, channel, height, width) and "
-                     "(out, in / groups, height, width)", op, xs, ws);
+                     "(out, in / groups, height, width)",
+                     op, xs, ws);
     else if (w.dims[1] != x.dims[1] / c->groups || x.dims[1] % c->groups)
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
                      "%s: weight %s does not fit input %s: %" G_GINT64_FORMAT
@@ -130,21 +135,22 @@ conv_sizes (const char *op, const DlhConv *c, DlhShape x, DlhShape w, DlhConvSiz
                      op, ws, xs, w.dims[1], c->groups, x.dims[1]);
     else if (w.dims[0] % c->groups)
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
-                     "%s: weight %s: %" G_GINT64_FORMAT " filters are not a multiple of groups %"
-                     G_GINT64_FORMAT, op, ws, w.dims[0], c->groups);
+                     "%s: weight %s: %" G_GINT64_FORMAT
+                     " filters are not a multiple of groups %" G_GINT64_FORMAT,
+                     op, ws, w.dims[0], c->groups);
     else
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
                      "%s: kernel of weight %s with dilation %" G_GINT64_FORMAT ",%" G_GINT64_FORMAT
                      " does not fit into input %s with padding %" G_GINT64_FORMAT
-                     ",%" G_GINT64_FORMAT, op, ws, c->dilation[0], c->dilation[1], xs,
-                     c->padding[0], c->padding[1]);
+                     ",%" G_GINT64_FORMAT,
+                     op, ws, c->dilation[0], c->dilation[1], xs, c->padding[0], c->padding[1]);
     return FALSE;
 }
 
 static DlhShape
 output_shape (const DlhConvSize *s)
 {
-    return dlh_shape ((gint64) s->B, (gint64) s->O, (gint64) s->oh, (gint64) s->ow);
+    return dlh_shape ((gint64)s->B, (gint64)s->O, (gint64)s->oh, (gint64)s->ow);
 }
 
 static gboolean
@@ -177,9 +183,9 @@ node_size (const DlhNode *node, DlhConvSize *s)
         ok = fill_sizes (node->attrs, a, b, s);
     } else if (dlh_node_is (node, "conv_transpose2d")) {
         kind = DLH_CONV_DATA;
-        ok = fill_sizes (&((const SizedAttrs *) node->attrs)->conv, node->shape, b, s);
+        ok = fill_sizes (&((const SizedAttrs *)node->attrs)->conv, node->shape, b, s);
     } else {
-        ok = fill_sizes (&((const SizedAttrs *) node->attrs)->conv, a, node->shape, s);
+        ok = fill_sizes (&((const SizedAttrs *)node->attrs)->conv, a, node->shape, s);
     }
     g_assert (ok); // infer() has seen the same shapes
     return kind;
@@ -219,7 +225,7 @@ product_flops (const DlhNode *node)
     DlhConvSize s;
 
     node_size (node, &s);
-    return 2.0 * (double) s.B * (double) s.O * (double) dlh_conv_p (&s) * (double) dlh_conv_k (&s);
+    return 2.0 * (double)s.B * (double)s.O * (double)dlh_conv_p (&s) * (double)dlh_conv_k (&s);
 }
 
 /* conv2d */
@@ -229,10 +235,10 @@ conv2d_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **er
 {
     DlhConvSize s;
 
-    if (!check_dtypes ("conv2d", node, error) ||
-        !conv_sizes ("conv2d", node->attrs, node->inputs[0]->shape, node->inputs[1]->shape, &s,
-                     error) ||
-        !check_bias ("conv2d", node, (gint64) s.O, error))
+    if (!dlh_conv_check_dtypes ("conv2d", node, error) ||
+        !dlh_conv_sizes ("conv2d", node->attrs, node->inputs[0]->shape, node->inputs[1]->shape, &s,
+                         error) ||
+        !check_bias ("conv2d", node, (gint64)s.O, error))
         return FALSE;
     *dtype = node->inputs[0]->dtype;
     *shape = output_shape (&s);
@@ -252,12 +258,7 @@ conv2d_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 }
 
 /* Sample sizes: batch, channels a group, filters a group; picture and kernel. */
-typedef struct {
-    gint64 B, C, O, h, w, kh, kw;
-    DlhConv conv;
-} ConvCase;
-
-static const ConvCase cases[] = {
+static const DlhConvCase cases[] = {
     {2, 3, 2, 5, 6, 3, 2, DLH_CONV_DEFAULT},
     {2, 2, 3, 5, 4, 3, 3, {{2, 1}, {1, 2}, {1, 1}, 1}},
     {1, 2, 1, 6, 7, 2, 3, {{1, 2}, {0, 1}, {2, 1}, 2}},
@@ -265,10 +266,10 @@ static const ConvCase cases[] = {
 };
 
 // Picture and kernel keep their sizes: a kernel must fit.
-static const ConvCase *
-conv_case (DlhSample *s, guint which, DlhShape *x, DlhShape *w)
+const DlhConvCase *
+dlh_conv_case (DlhSample *s, guint which, DlhShape *x, DlhShape *w)
 {
-    const ConvCase *c = &cases[MIN (which, G_N_ELEMENTS (cases) - 1)];
+    const DlhConvCase *c = &cases[MIN (which, G_N_ELEMENTS (cases) - 1)];
     const gint64 C = dlh_sample_dim (s, c->C), O = dlh_sample_dim (s, c->O);
 
     if (which >= G_N_ELEMENTS (cases))
@@ -278,17 +279,17 @@ conv_case (DlhSample *s, guint which, DlhShape *x, DlhShape *w)
     return c;
 }
 
-static DlhShape
-conv_case_output (const ConvCase *c, DlhShape x, DlhShape w)
+DlhShape
+dlh_conv_case_output (const DlhConvCase *c, DlhShape x, DlhShape w)
 {
     DlhConvSize s;
 
-    conv_sizes ("sample", &c->conv, x, w, &s, NULL);
+    dlh_conv_sizes ("sample", &c->conv, x, w, &s, NULL);
     return output_shape (&s);
 }
 
-static DlhNode *
-sample_input (DlhSample *s, DlhShape shape)
+DlhNode *
+dlh_conv_sample_input (DlhSample *s, DlhShape shape)
 {
     return dlh_sample_uniform (s, -2, 2, shape);
 }
@@ -297,35 +298,36 @@ static DlhNode *
 conv2d_sample (DlhSample *s, guint which)
 {
     DlhShape x, w;
-    const ConvCase *c = conv_case (s, which, &x, &w);
+    const DlhConvCase *c = dlh_conv_case (s, which, &x, &w);
     DlhNode *input, *weight;
 
     if (!c)
         return NULL;
-    input = sample_input (s, x);
-    weight = sample_input (s, w);
-    return dlh_conv2d (input, weight, which % 2 ? NULL : sample_input (s, dlh_shape (w.dims[0])),
+    input = dlh_conv_sample_input (s, x);
+    weight = dlh_conv_sample_input (s, w);
+    return dlh_conv2d (input, weight,
+                       which % 2 ? NULL : dlh_conv_sample_input (s, dlh_shape (w.dims[0])),
                        c->conv);
 }
 
 static DlhNode *
 conv2d_reject (DlhSample *s, guint which)
 {
-    DlhNode *x = sample_input (s, dlh_shape (2, 4, 5, 5));
-    DlhNode *w = sample_input (s, dlh_shape (6, 4, 3, 3));
+    DlhNode *x = dlh_conv_sample_input (s, dlh_shape (2, 4, 5, 5));
+    DlhNode *w = dlh_conv_sample_input (s, dlh_shape (6, 4, 3, 3));
     DlhConv conv = DLH_CONV_DEFAULT;
 
     switch (which) {
     case 0:
-        return dlh_conv2d (x, sample_input (s, dlh_shape (6, 3, 3, 3)), NULL, conv);
+        return dlh_conv2d (x, dlh_conv_sample_input (s, dlh_shape (6, 3, 3, 3)), NULL, conv);
     case 1:
-        return dlh_conv2d (x, w, sample_input (s, dlh_shape (4)), conv);
+        return dlh_conv2d (x, w, dlh_conv_sample_input (s, dlh_shape (4)), conv);
     case 2:
-        return dlh_conv2d (x, sample_input (s, dlh_shape (6, 4, 6, 3)), NULL, conv);
+        return dlh_conv2d (x, dlh_conv_sample_input (s, dlh_shape (6, 4, 6, 3)), NULL, conv);
     case 3:
         return dlh_conv2d (dlh_sample_index (s, 3, dlh_shape (2, 4, 5, 5)), w, NULL, conv);
     case 4:
-        return dlh_conv2d (x, sample_input (s, dlh_shape (4, 3, 3)), NULL, conv);
+        return dlh_conv2d (x, dlh_conv_sample_input (s, dlh_shape (4, 3, 3)), NULL, conv);
     case 5:
         conv.stride[1] = 0;
         return dlh_conv2d (x, w, NULL, conv);
@@ -334,7 +336,7 @@ conv2d_reject (DlhSample *s, guint which)
         return dlh_conv2d (x, w, NULL, conv);
     case 7:
         conv.groups = 4; // 6 filters
-        return dlh_conv2d (x, sample_input (s, dlh_shape (6, 1, 3, 3)), NULL, conv);
+        return dlh_conv2d (x, dlh_conv_sample_input (s, dlh_shape (6, 1, 3, 3)), NULL, conv);
     case 8:
         conv.dilation[0] = G_MAXINT64;
         return dlh_conv2d (x, w, NULL, conv);
@@ -375,12 +377,12 @@ conv_transpose2d_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, G
     gint64 channels = 0;
     DlhConvSize s;
 
-    if (!check_dtypes ("conv_transpose2d", node, error))
+    if (!dlh_conv_check_dtypes ("conv_transpose2d", node, error))
         return FALSE;
     if (w.rank == 4 && __builtin_mul_overflow (w.dims[1], a->conv.groups, &channels))
         channels = -1; // conv_sizes() refuses it
     *shape = dlh_shape (g.rank == 4 ? g.dims[0] : 0, channels, a->size[0], a->size[1]);
-    if (!conv_sizes ("conv_transpose2d", &a->conv, *shape, w, &s, error))
+    if (!dlh_conv_sizes ("conv_transpose2d", &a->conv, *shape, w, &s, error))
         return FALSE;
     if (!dlh_shape_equal (g, output_shape (&s))) {
         g_autofree char *got = dlh_shape_to_string (g), *ws = dlh_shape_to_string (w);
@@ -389,7 +391,8 @@ conv_transpose2d_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, G
 
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
                      "conv_transpose2d: input %s does not fit weight %s and result %s, "
-                     "it must be %s", got, ws, out, want);
+                     "it must be %s",
+                     got, ws, out, want);
         return FALSE;
     }
     *dtype = node->inputs[0]->dtype;
@@ -412,23 +415,23 @@ static DlhNode *
 conv_transpose2d_sample (DlhSample *s, guint which)
 {
     DlhShape x, w;
-    const ConvCase *c = conv_case (s, which, &x, &w);
+    const DlhConvCase *c = dlh_conv_case (s, which, &x, &w);
     DlhNode *input, *weight;
 
     if (!c)
         return NULL;
-    input = sample_input (s, conv_case_output (c, x, w));
-    weight = sample_input (s, w);
-    return dlh_conv_transpose2d (input, weight,
-                                 which % 2 ? NULL : sample_input (s, dlh_shape (x.dims[1])),
-                                 c->conv, c->h, c->w);
+    input = dlh_conv_sample_input (s, dlh_conv_case_output (c, x, w));
+    weight = dlh_conv_sample_input (s, w);
+    return dlh_conv_transpose2d (
+        input, weight, which % 2 ? NULL : dlh_conv_sample_input (s, dlh_shape (x.dims[1])), c->conv,
+        c->h, c->w);
 }
 
 static DlhNode *
 conv_transpose2d_reject (DlhSample *s, guint which)
 {
-    DlhNode *g = sample_input (s, dlh_shape (2, 6, 3, 3));
-    DlhNode *w = sample_input (s, dlh_shape (6, 4, 3, 3));
+    DlhNode *g = dlh_conv_sample_input (s, dlh_shape (2, 6, 3, 3));
+    DlhNode *w = dlh_conv_sample_input (s, dlh_shape (6, 4, 3, 3));
     const DlhConv conv = DLH_CONV_DEFAULT;
 
     switch (which) {
@@ -437,9 +440,10 @@ conv_transpose2d_reject (DlhSample *s, guint which)
     case 1:
         return dlh_conv_transpose2d (g, w, NULL, conv, -1, 5);
     case 2:
-        return dlh_conv_transpose2d (g, sample_input (s, dlh_shape (5, 4, 3, 3)), NULL, conv, 5, 5);
+        return dlh_conv_transpose2d (g, dlh_conv_sample_input (s, dlh_shape (5, 4, 3, 3)), NULL,
+                                     conv, 5, 5);
     case 3:
-        return dlh_conv_transpose2d (g, w, sample_input (s, dlh_shape (6)), conv, 5, 5);
+        return dlh_conv_transpose2d (g, w, dlh_conv_sample_input (s, dlh_shape (6)), conv, 5, 5);
     default:
         return NULL;
     }
@@ -478,13 +482,13 @@ conv2d_weight_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GErr
     const DlhShape x = node->inputs[0]->shape, g = node->inputs[1]->shape;
     DlhConvSize s;
 
-    if (!check_dtypes ("conv2d_weight", node, error) ||
+    if (!dlh_conv_check_dtypes ("conv2d_weight", node, error) ||
         !check_attrs ("conv2d_weight", &a->conv, error))
         return FALSE;
     // A remainder would be lost in the division, so it must not fit.
     *shape = dlh_shape (g.rank == 4 ? g.dims[1] : 0, x.rank == 4 ? x.dims[1] / a->conv.groups : 0,
                         a->size[0], a->size[1]);
-    if (!conv_sizes ("conv2d_weight", &a->conv, x, *shape, &s, error))
+    if (!dlh_conv_sizes ("conv2d_weight", &a->conv, x, *shape, &s, error))
         return FALSE;
     if (!dlh_shape_equal (g, output_shape (&s))) {
         g_autofree char *got = dlh_shape_to_string (g), *xs = dlh_shape_to_string (x);
@@ -493,7 +497,8 @@ conv2d_weight_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GErr
 
         g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
                      "conv2d_weight: gradient %s does not fit input %s and weight %s, "
-                     "it must be %s", got, xs, out, want);
+                     "it must be %s",
+                     got, xs, out, want);
         return FALSE;
     }
     *dtype = node->inputs[0]->dtype;
@@ -514,21 +519,21 @@ static DlhNode *
 conv2d_weight_sample (DlhSample *s, guint which)
 {
     DlhShape x, w;
-    const ConvCase *c = conv_case (s, which, &x, &w);
+    const DlhConvCase *c = dlh_conv_case (s, which, &x, &w);
     DlhNode *input;
 
     if (!c)
         return NULL;
-    input = sample_input (s, x);
-    return dlh_conv2d_weight (input, sample_input (s, conv_case_output (c, x, w)), c->conv, c->kh,
-                              c->kw);
+    input = dlh_conv_sample_input (s, x);
+    return dlh_conv2d_weight (input, dlh_conv_sample_input (s, dlh_conv_case_output (c, x, w)),
+                              c->conv, c->kh, c->kw);
 }
 
 static DlhNode *
 conv2d_weight_reject (DlhSample *s, guint which)
 {
-    DlhNode *x = sample_input (s, dlh_shape (2, 3, 5, 5));
-    DlhNode *g = sample_input (s, dlh_shape (2, 4, 3, 3));
+    DlhNode *x = dlh_conv_sample_input (s, dlh_shape (2, 3, 5, 5));
+    DlhNode *g = dlh_conv_sample_input (s, dlh_shape (2, 4, 3, 3));
     DlhConv conv = DLH_CONV_DEFAULT;
 
     switch (which) {
@@ -540,7 +545,7 @@ conv2d_weight_reject (DlhSample *s, guint which)
         conv.groups = 2; // 3 channels
         return dlh_conv2d_weight (x, g, conv, 3, 3);
     case 3:
-        return dlh_conv2d_weight (x, sample_input (s, dlh_shape (1, 4, 3, 3)), conv, 3, 3);
+        return dlh_conv2d_weight (x, dlh_conv_sample_input (s, dlh_shape (1, 4, 3, 3)), conv, 3, 3);
     default:
         return NULL;
     }
@@ -570,223 +575,4 @@ dlh_conv2d_weight (DlhNode *x, DlhNode *dy, DlhConv conv, gint64 kernel_height, 
     return dlh_node_new (&op_conv2d_weight, (DlhNode *[]){x, dy}, 2, &a);
 }
 
-/* patches and patches_adjoint: groups play no part, so they are kept at 1. */
-
-static gboolean
-patch_sizes (const char *op, const PatchAttrs *a, gint64 batch, DlhConvSize *s, GError **error)
-{
-    const DlhShape x = dlh_shape (batch, a->channels, a->size[0], a->size[1]);
-
-    return conv_sizes (op, &a->conv, x, dlh_shape (1, a->channels, a->kernel[0], a->kernel[1]), s,
-                       error);
-}
-
-static gboolean
-patch_shape (const char *op, const DlhConvSize *s, DlhShape *shape, GError **error)
-{
-    gint64 positions, row;
-
-    if (__builtin_mul_overflow ((gint64) s->oh, (gint64) s->ow, &positions) ||
-        __builtin_mul_overflow ((gint64) s->kh, (gint64) s->kw, &row) ||
-        __builtin_mul_overflow (row, (gint64) s->C, &row)) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE, "%s: the result is too large to count", op);
-        return FALSE;
-    }
-    *shape = dlh_shape ((gint64) s->B, positions, row);
-    return TRUE;
-}
-
-static gboolean
-patches_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error)
-{
-    const DlhShape x = node->inputs[0]->shape;
-    DlhConvSize s;
-
-    if (!check_dtypes ("patches", node, error))
-        return FALSE;
-    if (x.rank != 4) {
-        g_autofree char *xs = dlh_shape_to_string (x);
-
-        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
-                     "patches: input %s must be (batch, channel, height, width)", xs);
-        return FALSE;
-    }
-    *dtype = node->inputs[0]->dtype;
-    return patch_sizes ("patches", node->attrs, x.dims[0], &s, error) &&
-           patch_shape ("patches", &s, shape, error);
-}
-
-static gboolean
-patches_run (const DlhCall *call, GError **error)
-{
-    DlhConvSize s;
-
-    (void) error;
-    patch_sizes ("patches", call->node->attrs, call->node->shape.dims[0], &s, NULL);
-    dlh_conv_patches (&s, call->node->dtype, call->in[0], call->out);
-    return TRUE;
-}
-
-static void
-patches_vjp (DlhNode *p, DlhNode *dp, DlhNode **dx)
-{
-    const PatchAttrs *a = dlh_node_attrs (p);
-
-    dx[0] = dlh_patches_adjoint (dp, a->kernel[0], a->kernel[1], a->conv, a->channels, a->size[0],
-                                 a->size[1]);
-}
-
-static DlhNode *
-patches_sample (DlhSample *s, guint which)
-{
-    DlhShape x, w;
-    const ConvCase *c = conv_case (s, which, &x, &w);
-
-    return c ? dlh_patches (sample_input (s, x), c->kh, c->kw, c->conv) : NULL;
-}
-
-static DlhNode *
-patches_reject (DlhSample *s, guint which)
-{
-    const DlhConv conv = DLH_CONV_DEFAULT;
-
-    switch (which) {
-    case 0:
-        return dlh_patches (sample_input (s, dlh_shape (2, 3, 4, 4)), 5, 3, conv);
-    case 1:
-        return dlh_patches (sample_input (s, dlh_shape (2, 3, 4)), 3, 3, conv);
-    case 2:
-        return dlh_patches (sample_input (s, dlh_shape (2, 3, 4, 4)), 0, 3, conv);
-    default:
-        return NULL;
-    }
-}
-
-static const DlhOp op_patches = {
-    .size = sizeof (DlhOp),
-    .name = "patches",
-    .n_inputs = 1,
-    .attrs_size = sizeof (PatchAttrs),
-    .infer = patches_infer,
-    .vjp = patches_vjp,
-    .run = patches_run,
-    .sample = patches_sample,
-    .reject = patches_reject,
-};
-
-DlhNode *
-dlh_patches (DlhNode *x, gint64 kernel_height, gint64 kernel_width, DlhConv conv)
-{
-    PatchAttrs a = {.conv = conv, .kernel = {kernel_height, kernel_width}};
-
-    if (dlh_node_failed (x))
-        return x;
-    a.conv.groups = 1;
-    if (dlh_node_rank (x) == 4) {
-        a.channels = dlh_node_dim (x, 1);
-        a.size[0] = dlh_node_dim (x, 2);
-        a.size[1] = dlh_node_dim (x, 3);
-    }
-    return dlh_node_new (&op_patches, &x, 1, &a);
-}
-
-static gboolean
-patches_adjoint_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error)
-{
-    const PatchAttrs *a = node->attrs;
-    const DlhShape p = node->inputs[0]->shape;
-    DlhShape want;
-    DlhConvSize s;
-
-    if (!check_dtypes ("patches_adjoint", node, error) ||
-        !patch_sizes ("patches_adjoint", a, p.rank == 3 ? p.dims[0] : 0, &s, error) ||
-        !patch_shape ("patches_adjoint", &s, &want, error))
-        return FALSE;
-    *shape = dlh_shape ((gint64) s.B, a->channels, a->size[0], a->size[1]);
-    *dtype = node->inputs[0]->dtype;
-    if (!dlh_shape_equal (p, want)) {
-        g_autofree char *got = dlh_shape_to_string (p), *out = dlh_shape_to_string (*shape);
-        g_autofree char *expected = dlh_shape_to_string (want);
-
-        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
-                     "patches_adjoint: input %s does not fit result %s, it must be %s", got, out,
-                     expected);
-        return FALSE;
-    }
-    return TRUE;
-}
-
-static gboolean
-patches_adjoint_run (const DlhCall *call, GError **error)
-{
-    DlhConvSize s;
-
-    (void) error;
-    patch_sizes ("patches_adjoint", call->node->attrs, call->node->shape.dims[0], &s, NULL);
-    dlh_conv_patches_adjoint (&s, call->node->dtype, call->in[0], call->out);
-    return TRUE;
-}
-
-static void
-patches_adjoint_vjp (DlhNode *x, DlhNode *dx, DlhNode **dp)
-{
-    const PatchAttrs *a = dlh_node_attrs (x);
-
-    dp[0] = dlh_patches (dx, a->kernel[0], a->kernel[1], a->conv);
-}
-
-static DlhNode *
-patches_adjoint_sample (DlhSample *s, guint which)
-{
-    DlhShape x, w, y;
-    const ConvCase *c = conv_case (s, which, &x, &w);
-
-    if (!c)
-        return NULL;
-    y = conv_case_output (c, x, w);
-    return dlh_patches_adjoint (sample_input (s, dlh_shape (x.dims[0], y.dims[2] * y.dims[3],
-                                                            x.dims[1] * c->kh * c->kw)),
-                                c->kh, c->kw, c->conv, x.dims[1], c->h, c->w);
-}
-
-static DlhNode *
-patches_adjoint_reject (DlhSample *s, guint which)
-{
-    const DlhConv conv = DLH_CONV_DEFAULT;
-    DlhNode *p = sample_input (s, dlh_shape (2, 6, 12));
-
-    switch (which) {
-    case 0:
-        return dlh_patches_adjoint (p, 2, 2, conv, 3, 3, 5);
-    case 1:
-        return dlh_patches_adjoint (p, 2, 2, conv, -3, 3, 4);
-    default:
-        return NULL;
-    }
-}
-
-static const DlhOp op_patches_adjoint = {
-    .size = sizeof (DlhOp),
-    .name = "patches_adjoint",
-    .n_inputs = 1,
-    .attrs_size = sizeof (PatchAttrs),
-    .infer = patches_adjoint_infer,
-    .vjp = patches_adjoint_vjp,
-    .run = patches_adjoint_run,
-    .sample = patches_adjoint_sample,
-    .reject = patches_adjoint_reject,
-};
-
-DlhNode *
-dlh_patches_adjoint (DlhNode *p, gint64 kernel_height, gint64 kernel_width, DlhConv conv,
-                     gint64 channels, gint64 height, gint64 width)
-{
-    PatchAttrs a = {conv, {kernel_height, kernel_width}, channels, {height, width}};
-
-    a.conv.groups = 1;
-    return dlh_node_new (&op_patches_adjoint, &p, 1, &a);
-}
-
-const DlhOp *const dlh_ops_conv[] = {
-    &op_conv2d, &op_conv_transpose2d, &op_conv2d_weight, &op_patches, &op_patches_adjoint, NULL,
-};
+const DlhOp *const dlh_ops_conv[] = {&op_conv2d, &op_conv_transpose2d, &op_conv2d_weight, NULL};

@@ -2,16 +2,16 @@
 /* The op table: the families, each a NULL-terminated list at the end of its file. */
 #include "graph/private.h"
 
-extern const DlhOp *const dlh_ops_leaf[], *const dlh_ops_elementwise[], *const dlh_ops_reduce[],
-    *const dlh_ops_extremum[], *const dlh_ops_softmax[], *const dlh_ops_arrange[],
-    *const dlh_ops_slice[], *const dlh_ops_index[], *const dlh_ops_diag[],
-    *const dlh_ops_matrix[], *const dlh_ops_linalg[], *const dlh_ops_conv[], *const dlh_ops_pool[],
-    *const dlh_ops_random[];
+typedef const DlhOp *const Family[];
+
+extern Family dlh_ops_leaf, dlh_ops_elementwise, dlh_ops_reduce, dlh_ops_extremum, dlh_ops_softmax,
+    dlh_ops_arrange, dlh_ops_slice, dlh_ops_index, dlh_ops_diag, dlh_ops_matrix, dlh_ops_linalg,
+    dlh_ops_conv, dlh_ops_patches, dlh_ops_pool, dlh_ops_random;
 
 static const DlhOp *const *const families[] = {
-    dlh_ops_leaf,    dlh_ops_elementwise, dlh_ops_reduce, dlh_ops_extremum, dlh_ops_softmax,
-    dlh_ops_arrange, dlh_ops_slice,       dlh_ops_index,  dlh_ops_diag,     dlh_ops_matrix,
-    dlh_ops_linalg,  dlh_ops_conv,        dlh_ops_pool,   dlh_ops_random,
+    dlh_ops_leaf,    dlh_ops_elementwise, dlh_ops_reduce,  dlh_ops_extremum, dlh_ops_softmax,
+    dlh_ops_arrange, dlh_ops_slice,       dlh_ops_index,   dlh_ops_diag,     dlh_ops_matrix,
+    dlh_ops_linalg,  dlh_ops_conv,        dlh_ops_patches, dlh_ops_pool,     dlh_ops_random,
 };
 
 const DlhOp *const *

@@ -1,45 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The plugins on a search path, and loading them. Files are only read until a plugin is asked for
- * by name; then its options are parsed first, and its code is the last thing to be touched. */
-#include "plugin/interface.h"
-#include "plugin/note.h"
+/* The plugins on a search path. Files are only read until a plugin is asked for by name. */
+#include "plugin/file.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include <dlhost/registry.h>
-
-#define ENTRY "dlhost_plugin"
 #define SUFFIX ".so"
-#define MAX_INTERFACE (64u << 10) /* bytes of a kind's struct that can still be meant */
-
-/* A plugin's file, shared by registry and components. */
-typedef struct {
-    DlhPluginInfo info; /* first: what the callers see */
-    DlhNote *note;
-} Plugin;
 
 struct _DlhRegistry {
     GPtrArray *dirs; /* char*, canonical */
     gboolean scanned;
-    GPtrArray *plugins;  /* Plugin*, found on the path */
+    GPtrArray *plugins;  /* DlhPluginFile*, found on the path */
     GPtrArray *rejects;  /* DlhPluginReject* */
-    GHashTable *by_path; /* char* -> Plugin*, asked for by path */
-};
-
-struct _DlhComponent {
-    gatomicrefcount refs;
-    Plugin *plugin;
-    gconstpointer interface;
-    gpointer interface_copy; /* what interface is, when the plugin's was smaller than ours */
-    gpointer options;
-    gpointer arena;
-    DlhComponent *base;       /* (nullable): what this one wraps; then options are its maker's */
-    GDestroyNotify free_data; /* (nullable): for them */
+    GHashTable *by_path; /* char* -> DlhPluginFile*, asked for by path */
 };
 
 static const char *const kind_names[] = {
@@ -62,33 +38,6 @@ dlh_plugin_kind_from_name (const char *name)
         if (strcmp (name, kind_names[kind]) == 0)
             return kind;
     return 0;
-}
-
-static Plugin *
-plugin_new (const char *path, DlhNote *note)
-{
-    Plugin *plugin = g_atomic_rc_box_new0 (Plugin);
-
-    plugin->note = note;
-    plugin->info.path = g_strdup (path);
-    plugin->info.manifest = &note->manifest;
-    plugin->info.options = note->options;
-    return plugin;
-}
-
-static void
-plugin_clear (gpointer data)
-{
-    Plugin *plugin = data;
-
-    g_free (plugin->info.path);
-    dlh_note_free (plugin->note);
-}
-
-static void
-plugin_unref (gpointer plugin)
-{
-    g_atomic_rc_box_release_full (plugin, plugin_clear);
 }
 
 static void
@@ -119,9 +68,10 @@ dlh_registry_new (const char *path)
     g_auto (GStrv) dirs = g_strsplit (path ? path : "", ":", -1);
 
     registry->dirs = g_ptr_array_new_with_free_func (g_free);
-    registry->plugins = g_ptr_array_new_with_free_func (plugin_unref);
+    registry->plugins = g_ptr_array_new_with_free_func (dlh_plugin_file_unref);
     registry->rejects = g_ptr_array_new_with_free_func (reject_free);
-    registry->by_path = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, plugin_unref);
+    registry->by_path =
+        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, dlh_plugin_file_unref);
     for (guint i = 0; dirs[i]; i++) {
         g_autofree char *dir = NULL;
 
@@ -163,7 +113,7 @@ check_directory (const char *dir, GError **error)
 }
 
 /* Reads the plugin at @path, but does not look at the directory that @path names. */
-static Plugin *
+static DlhPluginFile *
 read_plugin (const char *path, GError **error)
 {
     DlhNote *note = NULL;
@@ -177,7 +127,7 @@ read_plugin (const char *path, GError **error)
             return NULL;
     }
     note = dlh_note_read (path, error);
-    return note ? plugin_new (path, note) : NULL;
+    return note ? dlh_plugin_file_new (path, note) : NULL;
 }
 
 static int
@@ -186,11 +136,11 @@ compare_names (gconstpointer a, gconstpointer b)
     return strcmp (*(const char *const *)a, *(const char *const *)b);
 }
 
-static Plugin *
+static DlhPluginFile *
 lookup (DlhRegistry *registry, const char *name)
 {
     for (guint i = 0; i < registry->plugins->len; i++) {
-        Plugin *plugin = registry->plugins->pdata[i];
+        DlhPluginFile *plugin = registry->plugins->pdata[i];
 
         if (strcmp (plugin->note->manifest.name, name) == 0)
             return plugin;
@@ -200,9 +150,9 @@ lookup (DlhRegistry *registry, const char *name)
 
 /* Takes @plugin. */
 static void
-add_plugin (DlhRegistry *registry, Plugin *plugin)
+add_plugin (DlhRegistry *registry, DlhPluginFile *plugin)
 {
-    const Plugin *first = lookup (registry, plugin->note->manifest.name);
+    const DlhPluginFile *first = lookup (registry, plugin->note->manifest.name);
 
     if (!first) {
         g_ptr_array_add (registry->plugins, plugin);
@@ -212,7 +162,7 @@ add_plugin (DlhRegistry *registry, Plugin *plugin)
                 g_error_new (DLH_ERROR, DLH_ERROR_PLUGIN,
                              "is another plugin '%s'; %s comes first and is used",
                              plugin->note->manifest.name, first->info.path));
-    plugin_unref (plugin);
+    dlh_plugin_file_unref (plugin);
 }
 
 /* Returns: (nullable): the names of the files to look at, sorted. */
@@ -258,7 +208,7 @@ scan_directory (DlhRegistry *registry, const char *dir)
     for (guint i = 0; names && i < names->len; i++) {
         g_autofree char *path = g_build_filename (dir, names->pdata[i], NULL);
         g_autoptr (GError) why = NULL;
-        Plugin *plugin = read_plugin (path, &why);
+        DlhPluginFile *plugin = read_plugin (path, &why);
         g_autofree char *own = NULL;
 
         if (!plugin) {
@@ -279,7 +229,7 @@ scan_directory (DlhRegistry *registry, const char *dir)
 static int
 compare_plugins (gconstpointer a, gconstpointer b)
 {
-    const Plugin *p = *(Plugin *const *)a, *q = *(Plugin *const *)b;
+    const DlhPluginFile *p = *(DlhPluginFile *const *)a, *q = *(DlhPluginFile *const *)b;
 
     if (p->note->manifest.kind != q->note->manifest.kind)
         return p->note->manifest.kind < q->note->manifest.kind ? -1 : 1;
@@ -304,7 +254,7 @@ dlh_registry_list (DlhRegistry *registry, DlhPluginKind kind)
 
     scan (registry);
     for (guint i = 0; i < registry->plugins->len; i++) {
-        Plugin *plugin = registry->plugins->pdata[i];
+        DlhPluginFile *plugin = registry->plugins->pdata[i];
 
         if (!kind || plugin->note->manifest.kind == kind)
             g_ptr_array_add (list, &plugin->info);
@@ -319,13 +269,13 @@ dlh_registry_rejects (DlhRegistry *registry)
     return registry->rejects;
 }
 
-static Plugin *
+static DlhPluginFile *
 find_path (DlhRegistry *registry, const char *name, GError **error)
 {
     g_autofree char *path = g_canonicalize_filename (name, NULL);
     g_autofree char *dir = g_path_get_dirname (path);
     g_autofree char *shown = dlh_path_show (name);
-    Plugin *plugin = g_hash_table_lookup (registry->by_path, path);
+    DlhPluginFile *plugin = g_hash_table_lookup (registry->by_path, path);
 
     if (plugin)
         return plugin;
@@ -386,12 +336,12 @@ not_found (DlhRegistry *registry, DlhPluginKind kind, const char *id, const char
     g_string_free (text, TRUE);
 }
 
-static Plugin *
+static DlhPluginFile *
 find_name (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
 {
     gsize n = strlen (name), cut = g_str_has_suffix (name, SUFFIX) ? strlen (SUFFIX) : 0;
     g_autofree char *id = g_strndup (name, n - cut), *file = g_strconcat (id, SUFFIX, NULL);
-    Plugin *plugin;
+    DlhPluginFile *plugin;
 
     scan (registry);
     plugin = lookup (registry, id);
@@ -412,11 +362,11 @@ find_name (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError *
     return NULL;
 }
 
-static Plugin *
+static DlhPluginFile *
 find_plugin (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
 {
-    Plugin *plugin = strchr (name, '/') ? find_path (registry, name, error)
-                                        : find_name (registry, kind, name, error);
+    DlhPluginFile *plugin = strchr (name, '/') ? find_path (registry, name, error)
+                                               : find_name (registry, kind, name, error);
     const char *is, *want;
 
     if (!plugin || !kind || plugin->note->manifest.kind == kind)
@@ -432,224 +382,16 @@ find_plugin (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError
 const DlhPluginInfo *
 dlh_registry_find (DlhRegistry *registry, DlhPluginKind kind, const char *name, GError **error)
 {
-    Plugin *plugin = find_plugin (registry, kind, name, error);
+    DlhPluginFile *plugin = find_plugin (registry, kind, name, error);
 
     return plugin ? &plugin->info : NULL;
-}
-
-/* Takes the options' values from @settings; no code of the plugin has run yet. */
-static DlhComponent *
-component_new (Plugin *plugin, GHashTable *settings, GError **error)
-{
-    g_autoptr (DlhComponent) component = g_new0 (DlhComponent, 1);
-    const DlhManifest *m = &plugin->note->manifest;
-
-    g_atomic_ref_count_init (&component->refs);
-    component->plugin = g_atomic_rc_box_acquire (plugin);
-    component->options = g_malloc0 (m->options_bytes + 1);
-    component->arena = dlh_options_parse (m->name, plugin->note->options, m->n_options, settings,
-                                          component->options, error);
-    return component->arena ? g_steal_pointer (&component) : NULL;
-}
-
-/* What the symbol points to is what the file's note promised. */
-static gboolean
-check_plugin (const DlhPlugin *plugin, const DlhNote *note, GError **error)
-{
-    const char *why = NULL;
-    gsize size;
-
-    if (plugin->size < sizeof (DlhPlugin) || plugin->size > MAX_INTERFACE)
-        why = "its struct is of an impossible size";
-    else if (!plugin->manifest || plugin->manifest->size != note->manifest.size ||
-             memcmp (plugin->manifest, note->raw, note->raw_size) != 0)
-        why = "it does not match the note in its file; was the file replaced just now?";
-    else if (!plugin->interface)
-        why = "it has no interface";
-    else {
-        memcpy (&size, plugin->interface, sizeof size);
-        if (size <= sizeof size || size > MAX_INTERFACE)
-            why = "the first member of its interface is not the interface's size";
-    }
-    if (!why)
-        return TRUE;
-    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "symbol '" ENTRY "' is broken: %s", why);
-    return FALSE;
-}
-
-/* dlerror() speaks of missing libraries and symbols in one of a few ways. */
-static void
-refuse_dlerror (const char *path, const char *text, GError **error)
-{
-    const char *hint = "";
-    gsize n = strlen (path);
-
-    if (!text)
-        text = "unknown reason";
-    if (strncmp (text, path, n) == 0 && strncmp (text + n, ": ", 2) == 0)
-        text += n + 2;
-    if (strstr (text, "undefined symbol: dlh_"))
-        hint = "; it is built for another version of dlhost";
-    else if (strstr (text, "undefined symbol"))
-        hint = "; a library that it needs is missing or of another version";
-    else if (strstr (text, "cannot open shared object file"))
-        hint = "; install the library that it needs";
-    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN, "cannot be loaded: %s%s", text, hint);
-}
-
-static gconstpointer
-open_plugin (const Plugin *plugin, GError **error)
-{
-    const DlhPlugin *entry;
-    gpointer handle = dlopen (plugin->info.path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-
-    // The handle is kept for ever: nodes and functions may still point into the plugin.
-    if (!handle) {
-        refuse_dlerror (plugin->info.path, dlerror (), error);
-        return NULL;
-    }
-    entry = dlsym (handle, ENTRY);
-    if (!entry) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
-                     "has no symbol '" ENTRY "'; define it with DLH_PLUGIN_DEFINE and export it");
-        return NULL;
-    }
-    return check_plugin (entry, plugin->note, error) ? entry->interface : NULL;
-}
-
-static gboolean
-adopt_interface (DlhComponent *component, gconstpointer theirs, GError **error)
-{
-    if (theirs)
-        component->interface = dlh_interface_adopt (component->plugin->note->manifest.kind, theirs,
-                                                    &component->interface_copy, error);
-    return component->interface != NULL;
 }
 
 DlhComponent *
 dlh_registry_load (DlhRegistry *registry, DlhPluginKind kind, const char *name,
                    GHashTable *settings, GError **error)
 {
-    Plugin *plugin = find_plugin (registry, kind, name, error);
-    g_autoptr (DlhComponent) component = plugin ? component_new (plugin, settings, error) : NULL;
+    DlhPluginFile *plugin = find_plugin (registry, kind, name, error);
 
-    if (!component)
-        return NULL;
-    if (adopt_interface (component, open_plugin (plugin, error), error))
-        return g_steal_pointer (&component);
-    g_prefix_error (error, "%s: ", plugin->info.path);
-    return NULL;
-}
-
-DlhComponent *
-dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings, GError **error)
-{
-    const DlhManifest *m = plugin->manifest;
-    gsize n = m->size + (gsize)m->n_options * m->option_size;
-    DlhNote *note = dlh_note_check ((const guint8 *)m, n, error);
-    g_autoptr (DlhComponent) component = NULL;
-    Plugin *shared;
-
-    if (!note)
-        return NULL;
-    shared = plugin_new (NULL, note);
-    if (check_plugin (plugin, note, error))
-        component = component_new (shared, settings, error);
-    if (component && !adopt_interface (component, plugin->interface, error))
-        g_clear_pointer (&component, dlh_component_unref);
-    plugin_unref (shared);
-    return g_steal_pointer (&component);
-}
-
-DlhComponent *
-dlh_component_new_wrapping (DlhComponent *base, gconstpointer interface, gpointer data,
-                            GDestroyNotify free_data, GError **error)
-{
-    g_autoptr (DlhComponent) component = g_new0 (DlhComponent, 1);
-
-    g_atomic_ref_count_init (&component->refs);
-    component->plugin = g_atomic_rc_box_acquire (base->plugin);
-    if (!adopt_interface (component, interface, error)) {
-        g_prefix_error (error, "wrapping %s: ", dlh_component_name (base));
-        return NULL;
-    }
-    component->base = dlh_component_ref (base);
-    component->options = data;
-    component->free_data = free_data;
-    return g_steal_pointer (&component);
-}
-
-DlhComponent *
-dlh_component_ref (DlhComponent *component)
-{
-    g_atomic_ref_count_inc (&component->refs);
-    return component;
-}
-
-void
-dlh_component_unref (DlhComponent *component)
-{
-    if (!component || !g_atomic_ref_count_dec (&component->refs))
-        return;
-    if (component->free_data)
-        component->free_data (component->options);
-    if (!component->base) {
-        dlh_options_arena_free (component->arena);
-        g_free (component->options);
-    }
-    plugin_unref (component->plugin);
-    g_free (component->interface_copy);
-    dlh_component_unref (component->base);
-    g_free (component);
-}
-
-const char *
-dlh_component_name (const DlhComponent *component)
-{
-    return component->plugin->note->manifest.name;
-}
-
-const DlhManifest *
-dlh_component_manifest (const DlhComponent *component)
-{
-    return &component->plugin->note->manifest;
-}
-
-gconstpointer
-dlh_component_interface (const DlhComponent *component)
-{
-    return component->interface;
-}
-
-gconstpointer
-dlh_component_options (const DlhComponent *component)
-{
-    return component->options;
-}
-
-char *
-dlh_component_option_text (const DlhComponent *component, guint i)
-{
-    g_return_val_if_fail (i < component->plugin->note->manifest.n_options, NULL);
-    while (component->base)
-        component = component->base;
-    return dlh_option_text (&component->plugin->note->options[i], component->options);
-}
-
-gboolean
-dlh_component_fail (const DlhComponent *component, GError *cause, GError **error)
-{
-    if (cause)
-        g_propagate_error (error, cause);
-    else
-        g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
-                     "%s: a function of this plugin failed without setting the error",
-                     dlh_component_name (component));
-    return FALSE;
-}
-
-const DlhOption *
-dlh_component_option_table (const DlhComponent *component)
-{
-    return component->plugin->note->options;
+    return plugin ? dlh_component_open (plugin, settings, error) : NULL;
 }
