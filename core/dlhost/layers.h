@@ -47,4 +47,18 @@ DLH_EXPORT DlhNode *dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, d
  * training. */
 DLH_EXPORT DlhNode *dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate);
 
+/* Several players in one loss: the sum of their losses, each kept from the others' parameters.
+ *
+ *     fake  = generator (b, z);
+ *     real  = discriminator (b, x);
+ *     loss of the discriminator: of real and discriminator (b, dlh_stop_gradient (fake))
+ *     loss of the generator:     of dlh_freeze (b, "discriminator", discriminator (b, fake))
+ */
+
+/** dlh_freeze: @y without gradient to the parameters below scope @name of the present one ("": of
+ * the present one itself). What @y and its unfrozen twin have in common is computed once. */
+DLH_EXPORT DlhNode *dlh_freeze (DlhBuild *b, const char *name, DlhNode *y);
+/** dlh_pace: sets the pace of the parameters that have been made below scope @name. */
+DLH_EXPORT void dlh_pace (DlhBuild *b, const char *name, DlhPace pace);
+
 G_END_DECLS

@@ -51,6 +51,9 @@ DLH_EXPORT DlhNode *dlh_update_gradient (DlhUpdate *u, guint i);
 DLH_EXPORT double dlh_update_weight_decay (DlhUpdate *u);
 /** dlh_update_step: f64 scalar: steps done before this one; 0 at the first. */
 DLH_EXPORT DlhNode *dlh_update_step (DlhUpdate *u);
+/** dlh_update_step_of: the same counted in the steps at which parameter @i moves: all, unless it has
+ * a DlhPace with a period. For corrections of a moving average's start. */
+DLH_EXPORT DlhNode *dlh_update_step_of (DlhUpdate *u, guint i);
 /** dlh_update_rate: @base times the run's schedule at this step, a scalar of the store's dtype. */
 DLH_EXPORT DlhNode *dlh_update_rate (DlhUpdate *u, double base);
 /** dlh_update_stream: random stream "<optimizer>/@name". */
@@ -66,7 +69,8 @@ DLH_EXPORT DlhNode *dlh_update_state_full (DlhUpdate *u, const char *name, DlhDT
 
 /* What to do. */
 
-/** dlh_update_assign: stores @value in the variable that @state reads. */
+/** dlh_update_assign: stores @value in the variable that @state reads. A parameter's DlhPace needs no
+ * care: its state (dlh_update_state) and its moves wait for its turn and are scaled. */
 DLH_EXPORT void dlh_update_assign (DlhUpdate *u, DlhNode *state, DlhNode *value);
 /** dlh_update_move: parameter @i += @delta; the run's decoupled weight decay is added here. */
 DLH_EXPORT void dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta);

@@ -75,6 +75,19 @@ DLH_EXPORT DlhShape dlh_variable_shape (const DlhVariable *variable);
 DLH_EXPORT void dlh_variable_set_trainable (DlhVariable *variable, gboolean trainable);
 DLH_EXPORT gboolean dlh_variable_is_trainable (const DlhVariable *variable);
 
+/* How a parameter is trained, whatever the optimizer: for losses in which several players have
+ * parameters of their own. */
+typedef struct {
+    double factor; /* of what an optimizer adds to it, decoupled weight decay included */
+    gint64 period; /* it moves at steps period - 1, 2 period - 1, .. (0 first); in between neither it
+                      nor the state that an optimizer keeps of it changes */
+} DlhPace;
+
+/** dlh_variable_set_pace, dlh_variable_get_pace: a model sets it when it is built; without a call
+ * {1, 1}. The factor is at least 0, the period at least 1. */
+DLH_EXPORT void dlh_variable_set_pace (DlhVariable *variable, DlhPace pace);
+DLH_EXPORT DlhPace dlh_variable_get_pace (const DlhVariable *variable);
+
 /**
  * dlh_parameter:
  * A trainable variable of the store's dtype named by the graph's scope and @name, read in @graph.

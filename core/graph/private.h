@@ -25,6 +25,7 @@ struct _DlhVariable {
     char *name;
     DlhTensor *tensor;
     gboolean trainable;
+    DlhPace pace;
 };
 
 struct _DlhStream {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Variables, random streams, and the store that keeps them. */
+#include <math.h>
 #include <string.h>
 #include "state/init.h"
 #include "state/store-private.h"
@@ -140,6 +141,7 @@ dlh_store_variable (DlhStore *store, const char *name, DlhDType dtype, DlhShape 
     variable->store = store;
     variable->name = g_strdup (name);
     variable->tensor = tensor;
+    variable->pace = (DlhPace){1, 1};
     g_ptr_array_add (store->variables, variable);
     g_hash_table_insert (store->by_name, variable->name, variable);
     g_hash_table_remove (store->pending, name);
@@ -199,6 +201,19 @@ gboolean
 dlh_variable_is_trainable (const DlhVariable *variable)
 {
     return variable->trainable;
+}
+
+void
+dlh_variable_set_pace (DlhVariable *variable, DlhPace pace)
+{
+    g_return_if_fail (pace.factor >= 0 && isfinite (pace.factor) && pace.period >= 1);
+    variable->pace = pace;
+}
+
+DlhPace
+dlh_variable_get_pace (const DlhVariable *variable)
+{
+    return variable->pace;
 }
 
 DlhNode *

@@ -4,6 +4,7 @@
 #include <dlhost/training.h>
 
 #define DLH_ALWAYS (-1)
+#define DLH_MAX_PHASES 16 /* 8 of the optimizer, and one for each period of parameters */
 
 typedef struct {
     char *name;
@@ -27,12 +28,13 @@ struct _DlhUpdate {
     DlhNode **values;
     DlhNode **gradients;
     gboolean *moved;
-    DlhNode *step;     /* f64 scalar */
-    DlhNode *schedule; /* scalar of the store's dtype */
-    GArray *phases;    /* DlhPhase */
-    GArray *assigns;   /* DlhPhaseAssign */
-    GArray *logs;      /* DlhMetric */
-    GPtrArray *notes;  /* char* */
+    GHashTable *owners; /* DlhVariable: state of one parameter -> the parameter */
+    DlhNode *step;      /* f64 scalar */
+    DlhNode *schedule;  /* scalar of the store's dtype */
+    GArray *phases;     /* DlhPhase */
+    GArray *assigns;    /* DlhPhaseAssign */
+    GArray *logs;       /* DlhMetric */
+    GPtrArray *notes;   /* char* */
     const DlhObjective *(*build_part) (gpointer data, gint64 n, GError **error);
     gpointer build_data;
     gint64 n_examples;

@@ -54,6 +54,7 @@ dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix, const DlhO
     u->assigns = g_array_new (FALSE, TRUE, sizeof (DlhPhaseAssign));
     u->logs = g_array_new (FALSE, TRUE, sizeof (DlhMetric));
     u->notes = g_ptr_array_new_with_free_func (g_free);
+    u->owners = g_hash_table_new (NULL, NULL);
     for (guint i = 0; i < all->len; i++)
         if (dlh_variable_is_trainable (all->pdata[i]))
             g_ptr_array_add (u->variables, all->pdata[i]);
@@ -83,6 +84,7 @@ dlh_update_free (DlhUpdate *u)
     g_array_unref (u->assigns);
     g_array_unref (u->logs);
     g_ptr_array_unref (u->notes);
+    g_hash_table_unref (u->owners);
     g_free (u->values);
     g_free (u->gradients);
     g_free (u->moved);
@@ -160,6 +162,18 @@ dlh_update_step (DlhUpdate *u)
 }
 
 DlhNode *
+dlh_update_step_of (DlhUpdate *u, guint i)
+{
+    const gint64 period = dlh_variable_get_pace (dlh_update_variable (u, i)).period;
+    DlhNode *turns;
+
+    if (period == 1)
+        return u->step;
+    turns = dlh_cast (dlh_scale (dlh_offset (u->step, 0.5), 1 / (double)period), DLH_I64);
+    return dlh_cast (turns, DLH_F64);
+}
+
+DlhNode *
 dlh_update_rate (DlhUpdate *u, double base)
 {
     return dlh_scale (u->schedule, base);
@@ -188,9 +202,12 @@ dlh_update_state (DlhUpdate *u, guint i, const char *name)
 {
     DlhVariable *p = dlh_update_variable (u, i);
     g_autofree char *full = g_strdup_printf ("%s/%s/%s", u->prefix, dlh_variable_name (p), name);
+    DlhNode *read = state (u, full, dlh_variable_dtype (p), dlh_variable_shape (p),
+                           (DlhInit){.kind = DLH_INIT_ZEROS});
 
-    return state (u, full, dlh_variable_dtype (p), dlh_variable_shape (p),
-                  (DlhInit){.kind = DLH_INIT_ZEROS});
+    if (!dlh_node_failed (read))
+        g_hash_table_insert (u->owners, dlh_node_variable (read), p);
+    return read;
 }
 
 DlhNode *
@@ -213,23 +230,56 @@ assign_in (DlhUpdate *u, DlhNode *read, DlhNode *value, int phase)
     g_array_append_val (u->assigns, a);
 }
 
+// The phase in which @parameter and its state change: those of one period share one, which runs
+// with the steps. What only they need is not computed in other steps.
+static int
+turn_of (DlhUpdate *u, const DlhVariable *parameter)
+{
+    const gint64 period = dlh_variable_get_pace (parameter).period;
+    g_autofree char *name = NULL;
+
+    if (period == 1)
+        return DLH_ALWAYS;
+    name = g_strdup_printf ("turn %" G_GINT64_FORMAT, period);
+    for (guint i = 0; i < u->phases->len; i++)
+        if (g_str_equal (g_array_index (u->phases, DlhPhase, i).name, name))
+            return (int)i;
+    if (u->phases->len == DLH_MAX_PHASES) {
+        dlh_graph_fail (u->graph, DLH_ERROR_OPTION,
+                        "'%s' has a period of %" G_GINT64_FORMAT
+                        ": too many different ones, phases of the optimizer included",
+                        dlh_variable_name (parameter), period);
+        return DLH_ALWAYS;
+    }
+    g_array_append_val (
+        u->phases, ((DlhPhase){g_steal_pointer (&name), DLH_PHASE_WITH, period, period - 1, 0}));
+    return (int)u->phases->len - 1;
+}
+
 void
 dlh_update_assign (DlhUpdate *u, DlhNode *read, DlhNode *value)
 {
-    assign_in (u, read, value, DLH_ALWAYS);
+    const DlhVariable *owner =
+        dlh_node_failed (read) ? NULL : g_hash_table_lookup (u->owners, dlh_node_variable (read));
+
+    assign_in (u, read, value, owner ? turn_of (u, owner) : DLH_ALWAYS);
 }
 
 void
 dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta)
 {
     double decay = u->training->decoupled_weight_decay;
+    DlhVariable *variable = dlh_update_variable (u, i);
+    const double factor = dlh_variable_get_pace (variable).factor;
     DlhNode *p = dlh_update_value (u, i);
 
     g_return_if_fail (!u->moved[i]);
     u->moved[i] = TRUE;
     if (decay > 0)
         delta = dlh_sub (delta, dlh_mul (p, dlh_scale (u->schedule, decay)));
-    assign_in (u, p, dlh_add (p, delta), DLH_ALWAYS);
+    if (factor != 1)
+        delta = dlh_scale (delta, factor);
+    assign_in (u, p, dlh_add (p, delta), turn_of (u, variable));
 }
 
 void
@@ -255,7 +305,7 @@ dlh_update_phase (DlhUpdate *u, const char *name, DlhPhaseWhen when, gint64 peri
 {
     DlhPhase p = {g_strdup (name), when, period, first, 0};
 
-    g_return_if_fail (period > 0 && first >= 0 && u->phases->len < 8);
+    g_return_if_fail (period > 0 && first >= 0 && u->phases->len < DLH_MAX_PHASES);
     g_array_append_val (u->phases, p);
 }
 

@@ -11,11 +11,11 @@ typedef struct {
     gboolean decoupled;
 } AdamOptions;
 
-// 1 - beta^t, t = 1 at the first step, in double: beta2^t is near 1 for long.
+// 1 - beta^t, t = 1 at the parameter's first step, in double: beta2^t is near 1 for long.
 static DlhNode *
-bias_correction (DlhUpdate *u, double beta)
+bias_correction (DlhUpdate *u, guint i, double beta)
 {
-    DlhNode *t = dlh_offset (dlh_update_step (u), 1);
+    DlhNode *t = dlh_offset (dlh_update_step_of (u, i), 1);
 
     if (beta == 0)
         return dlh_full_like (t, 1);
@@ -28,13 +28,13 @@ adam_build (DlhUpdate *u, gconstpointer options, GError **error)
     const AdamOptions *opt = options;
     DlhDType dtype = dlh_store_get_dtype (dlh_update_store (u));
     DlhNode *lr = dlh_update_rate (u, opt->lr);
-    DlhNode *rate = dlh_div (lr, dlh_cast (bias_correction (u, opt->beta1), dtype));
-    DlhNode *widen = dlh_cast (dlh_rsqrt (bias_correction (u, opt->beta2)), dtype);
 
     (void)error;
     for (guint i = 0; i < dlh_update_n_params (u); i++) {
         DlhNode *theta = dlh_update_value (u, i), *g = dlh_update_gradient (u, i);
         DlhNode *m_state = dlh_update_state (u, i, "m"), *v_state = dlh_update_state (u, i, "v");
+        DlhNode *rate = dlh_div (lr, dlh_cast (bias_correction (u, i, opt->beta1), dtype));
+        DlhNode *widen = dlh_cast (dlh_rsqrt (bias_correction (u, i, opt->beta2)), dtype);
         DlhNode *m, *v, *delta;
 
         if (opt->weight_decay > 0 && !opt->decoupled)

@@ -95,6 +95,24 @@ check_delay (const KfacOptions *opt, GError **error)
     return FALSE;
 }
 
+// A step is one of all parameters together: its size, its limit and its way back are found so.
+static gboolean
+check_paces (DlhUpdate *u, GError **error)
+{
+    for (guint i = 0; i < dlh_update_n_params (u); i++) {
+        DlhPace pace = dlh_variable_get_pace (dlh_update_variable (u, i));
+
+        if (pace.factor == 1 && pace.period == 1)
+            continue;
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "the model moves '%s' at a pace of its own (factor %g, every %" G_GINT64_FORMAT
+                     " steps), K-FAC steps are of all parameters together: take adam, sgd or aggmo",
+                     dlh_variable_name (dlh_update_variable (u, i)), pace.factor, pace.period);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
@@ -109,7 +127,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     k.model_dtype = dlh_store_get_dtype (dlh_update_store (u));
     k.dtype = opt->double_factors ? DLH_F64 : k.model_dtype;
     k.keep = average_weight (&k);
-    if (!check_delay (opt, error) || !kfac_begin_damping (&k, error))
+    if (!check_paces (u, error) || !check_delay (opt, error) || !kfac_begin_damping (&k, error))
         return FALSE;
     k.loss_scale = loss_scale (u);
     k.part = dlh_update_objective (u);
