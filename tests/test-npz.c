@@ -499,6 +499,60 @@ written_names (void)
     }
 }
 
+typedef struct {
+    double *out;
+    gint64 at, stop;
+} Pieces;
+
+static gboolean
+take_piece (const DlhTensor *rows, DlhShape whole, gint64 first, gpointer user_data, GError **error)
+{
+    Pieces *p = user_data;
+    gint64 n = dlh_tensor_get_shape (rows).dims[0], width = dlh_tensor_count (rows) / n;
+
+    g_assert_cmpint (whole.dims[0], ==, 7);
+    g_assert_cmpint (first, ==, p->at);
+    for (gint64 i = 0; i < n * width; i++)
+        p->out[first * width + i] = dlh_tensor_get (rows, i);
+    p->at += n;
+    if (p->at >= p->stop)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED, "enough");
+    return p->at < p->stop;
+}
+
+// Of every size that divides the rows, or does not.
+static void
+pieces (void)
+{
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = g_build_filename (dir, "a.npz", NULL);
+    g_autoptr (DlhTensor) tensor = test_tensor_random (DLH_F64, dlh_shape (7, 3), 5);
+    g_autoptr (DlhNpz) npz = NULL;
+    g_autoptr (GError) error = NULL;
+    const char *name = "a";
+
+    g_assert_true (dlh_npz_write (path, &name, &tensor, 1, TRUE, NULL));
+    npz = dlh_npz_open (path, NULL);
+    for (gint64 n = 1; n < 9; n++) {
+        double got[21] = {0};
+        Pieces p = {got, 0, 100};
+
+        g_assert_true (dlh_npz_read_pieces (npz, "a", n, take_piece, &p, &error));
+        g_assert_cmpint (p.at, ==, 7);
+        test_assert_within (got, (const double *)dlh_tensor_get_data (tensor), 21, 0);
+    }
+    {
+        double got[21] = {0};
+        Pieces p = {got, 0, 4};
+
+        g_assert_false (dlh_npz_read_pieces (npz, "a", 2, take_piece, &p, &error));
+        test_assert_error (&error, DLH_ERROR_CANCELLED, "array 'a': enough");
+        g_assert_cmpint (p.at, ==, 4);
+    }
+    g_assert_false (dlh_npz_read_pieces (npz, "b", 2, take_piece, NULL, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "has no array");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -509,6 +563,7 @@ main (int argc, char **argv)
 
         g_test_add_data_func (path, &archives[i], archive);
     }
+    g_test_add_func ("/npz/pieces/equal-the-whole", pieces);
     g_test_add_func ("/npz/shared-bytes/refused", shared_bytes);
     g_test_add_func ("/npz/cut-off-anywhere/refused", cut_off);
     g_test_add_func ("/npz/missing-array/names-those-there", missing_array);

@@ -2,14 +2,7 @@
 /* One pool of threads for everything: libgomp's, which OpenBLAS (openmp flavour) and oneDNN use. */
 #pragma once
 
-#include <glib.h>
-
-/* Calls work (begin, end, thread, user_data) on parts of 0 .. n - 1, each of at least @grain, one
- * part a thread; thread is below dlh_get_threads(). Runs in the caller alone when there is nothing
- * to share or when already inside a parallel call. Allocates nothing. */
-void dlh_parallel_for (gsize n, gsize grain,
-                       void (*work) (gsize begin, gsize end, guint thread, gpointer user_data),
-                       gpointer user_data);
+#include <dlhost/function.h>
 
 /* Makes BLAS and oneDNN calls of the calling thread use dlh_get_threads() threads: OpenMP keeps
  * that number for each thread of its own. Call it before kernels in a thread that may be new. */

@@ -10,6 +10,7 @@
 #include <dlhost/dlpack.h>
 #include <dlhost/elementwise.h>
 #include <dlhost/error.h>
+#include <dlhost/factors.h>
 #include <dlhost/figure.h>
 #include <dlhost/function.h>
 #include <dlhost/graph.h>

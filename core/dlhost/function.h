@@ -89,6 +89,13 @@ DLH_EXPORT char *dlh_function_to_dot (DlhFunction *function);
  * process may use. Not while a function runs. */
 DLH_EXPORT void dlh_set_threads (guint n);
 DLH_EXPORT guint dlh_get_threads (void);
+/** dlh_parallel_for: calls @work on parts of 0 .. @n - 1, each of at least @grain, one part a thread;
+ * thread is below dlh_get_threads(). Runs in the caller alone when there is nothing to share or when
+ * already inside a parallel call. Allocates nothing. */
+DLH_EXPORT void dlh_parallel_for (gsize n, gsize grain,
+                                  void (*work) (gsize begin, gsize end, guint thread,
+                                                gpointer user_data),
+                                  gpointer user_data);
 /** dlh_cpu_level: Returns: "baseline", "avx2" or "avx512": the kernels in use. */
 DLH_EXPORT const char *dlh_cpu_level (void);
 /** dlh_set_cpu_level: uses the kernels of a lower level, to see what a lesser machine would do; NULL:

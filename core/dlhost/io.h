@@ -56,6 +56,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhNpz, dlh_npz_free)
 DLH_EXPORT GPtrArray *dlh_npz_names (DlhNpz *npz);
 /** dlh_npz_read: Returns: (transfer full): an array; its checksum was right. */
 DLH_EXPORT DlhTensor *dlh_npz_read (DlhNpz *npz, const char *name, GError **error);
+/* Rows @first .. of an array of shape @whole, valid during the call; FALSE with an error ends it. */
+typedef gboolean (*DlhNpzPiece) (const DlhTensor *rows, DlhShape whole, gint64 first,
+                                 gpointer user_data, GError **error);
+
+/** dlh_npz_read_pieces: an array that would not fit in memory, @n rows after @n rows of its first
+ * axis. Its checksum is known at the end only: on FALSE forget what was taken. Arrays in Fortran's
+ * order or without an axis are refused. */
+DLH_EXPORT gboolean dlh_npz_read_pieces (DlhNpz *npz, const char *name, gint64 n, DlhNpzPiece take,
+                                         gpointer user_data, GError **error);
 /** dlh_npz_write: @names and @tensors have @n entries. Same arrays, same bytes. */
 DLH_EXPORT gboolean dlh_npz_write (const char *path, const char *const *names,
                                    DlhTensor *const *tensors, guint n, gboolean deflate,

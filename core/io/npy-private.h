@@ -33,5 +33,8 @@ gboolean dlh_source_read (DlhSource *source, gpointer out, gsize n, const char *
 
 /* The array, which must fill the source exactly. */
 DlhTensor *dlh_npy_read_source (DlhSource *source, GError **error);
+/* The same, @n rows of the first axis at a time. */
+gboolean dlh_npy_read_pieces (DlhSource *source, gint64 n, DlhNpzPiece take, gpointer user_data,
+                              GError **error);
 /* What comes before the elements of @tensor, padded to a multiple of 64 bytes. */
 GString *dlh_npy_make_header (const DlhTensor *tensor);

@@ -114,6 +114,57 @@ dlh_npy_read_source (DlhSource *source, GError **error)
     return g_steal_pointer (&tensor);
 }
 
+static gboolean
+check_pieces (const DlhNpyHeader *h, GError **error)
+{
+    g_autofree char *shape = dlh_shape_to_string (h->shape);
+
+    if (h->shape.rank > 0 && !(h->fortran && h->shape.rank > 1))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                 "shape %s%s cannot be read row by row: save it in C order with an axis of rows",
+                 shape, h->fortran ? " in Fortran order" : "");
+    return FALSE;
+}
+
+gboolean
+dlh_npy_read_pieces (DlhSource *source, gint64 n, DlhNpzPiece take, gpointer user_data,
+                     GError **error)
+{
+    g_autofree gpointer raw = NULL;
+    DlhNpyHeader h;
+    gint64 rows, row;
+
+    if (!dlh_npy_read_header (source, &h, error) || !check_size (&h, source->left, error) ||
+        !check_pieces (&h, error))
+        return FALSE;
+    rows = h.shape.dims[0];
+    row = rows ? dlh_shape_count (h.shape) / rows : 0;
+    n = MIN (n, rows);
+    raw = g_try_malloc (MAX ((gsize)(n * row) * dlh_element_size (h.element), 1));
+    if (!raw) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY, "cannot allocate a piece of the array");
+        return FALSE;
+    }
+    for (gint64 first = 0; first < rows; first += n) {
+        gint64 m = MIN (n, rows - first);
+        DlhNpyHeader piece = {h.element, h.big_endian, FALSE, dlh_shape_with (h.shape, 0, m)};
+        gsize count = (gsize)(m * row), bytes = count * dlh_element_size (h.element);
+        g_autoptr (DlhTensor) tensor =
+            dlh_tensor_new (dlh_element_dtype (h.element), piece.shape, error);
+
+        if (!tensor || !dlh_source_read (source, raw, bytes, "the elements", error) ||
+            !unpack (&piece, raw, count, tensor, error))
+            return FALSE;
+        if (dlh_element_is_exact (h.element))
+            memcpy (dlh_tensor_get_data (tensor), raw, bytes);
+        if (!dlh_element_check (h.element, tensor, error) ||
+            !take (tensor, h.shape, first, user_data, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 typedef struct {
     DlhSource source;
     int fd;

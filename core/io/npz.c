@@ -129,6 +129,37 @@ dlh_npz_read (DlhNpz *npz, const char *name, GError **error)
 }
 
 static gboolean
+read_pieces (DlhNpz *npz, const DlhZipMember *member, gint64 n, DlhNpzPiece take,
+             gpointer user_data, GError **error)
+{
+    g_auto (DlhZipReader) reader = {.inflater = NULL};
+
+    return dlh_zip_reader_open (&reader, npz->fd, member, error) &&
+           dlh_npy_read_pieces (&reader.source, n, take, user_data, error) &&
+           dlh_zip_reader_check (&reader, error);
+}
+
+gboolean
+dlh_npz_read_pieces (DlhNpz *npz, const char *name, gint64 n, DlhNpzPiece take, gpointer user_data,
+                     GError **error)
+{
+    const DlhZipMember *member = g_hash_table_lookup (npz->by_name, name);
+    g_autofree char *file = NULL, *quoted = NULL;
+
+    g_return_val_if_fail (n > 0 && take, FALSE);
+    if (!member) {
+        set_missing (npz, name, error);
+        return FALSE;
+    }
+    if (read_pieces (npz, member, n, take, user_data, error))
+        return TRUE;
+    file = g_filename_display_name (npz->path);
+    quoted = dlh_name_quote (name);
+    g_prefix_error (error, "%s: array %s: ", file, quoted);
+    return FALSE;
+}
+
+static gboolean
 add_array (DlhZipWriter *writer, GHashTable *seen, const char *name, const DlhTensor *tensor,
            gboolean deflate, GError **error)
 {

@@ -2,17 +2,15 @@
 /* A data set in memory. What a plugin hands over is checked here once, so that no model or task has
  * to ask again whether a class is in range or a value is a number. */
 #include <math.h>
-#include <dlhost/dataset.h>
-
-struct _DlhData {
-    int ref_count;
-    DlhTensor *inputs[DLH_SPLIT_TEST + 1], *targets[DLH_SPLIT_TEST + 1]; /* by DlhSplit */
-    DlhTargetKind target_kind;
-    gint64 n_classes, vocabulary, lanes;
-    double target_mean, target_std;
-};
+#include "model/data-private.h"
 
 static const char *const split_names[] = {NULL, "training", "validation", "test"};
+
+const char *
+dlh_split_name (DlhSplit split)
+{
+    return split_names[split];
+}
 
 DlhData *
 dlh_data_new (void)
@@ -37,10 +35,14 @@ dlh_data_unref (DlhData *data)
 {
     if (!data || !g_atomic_int_dec_and_test (&data->ref_count))
         return;
-    for (guint i = 0; i < G_N_ELEMENTS (data->inputs); i++) {
-        dlh_tensor_unref (data->inputs[i]);
-        dlh_tensor_unref (data->targets[i]);
+    for (guint i = 0; i < G_N_ELEMENTS (data->splits); i++) {
+        dlh_tensor_unref (data->splits[i].inputs);
+        dlh_tensor_unref (data->splits[i].targets);
+        dlh_tensor_unref (data->splits[i].factors);
+        dlh_tensor_unref (data->splits[i].weights);
+        dlh_rows_unref (data->splits[i].rows);
     }
+    dlh_data_clear_factors (data);
     g_free (data);
 }
 
@@ -52,11 +54,11 @@ first_not_finite (const DlhTensor *tensor)
 
     if (dlh_tensor_get_dtype (tensor) == DLH_F32) {
         for (gint64 i = 0; i < n; i++)
-            if (!isfinite (((const float *) data)[i]))
+            if (!isfinite (((const float *)data)[i]))
                 return i;
     } else {
         for (gint64 i = 0; i < n; i++)
-            if (!isfinite (((const double *) data)[i]))
+            if (!isfinite (((const double *)data)[i]))
                 return i;
     }
     return -1;
@@ -133,11 +135,11 @@ check_target_shape (DlhTargetKind kind, DlhShape x, DlhShape y)
 static const char *const target_shapes[] = {NULL, "no targets", "targets [n]", "targets [n,d]",
                                             "inputs [n,T,...] and targets [n,T]"};
 
-static gboolean
-check_shapes (DlhData *data, const char *split, DlhTensor *inputs, DlhTensor *targets,
-              GError **error)
+gboolean
+dlh_data_check_shapes (DlhData *data, DlhSplit which, DlhShape x, DlhTensor *targets,
+                       GError **error)
 {
-    DlhShape x = dlh_tensor_get_shape (inputs);
+    const char *split = split_names[which];
     g_autofree char *xs = dlh_shape_to_string (x);
     g_autofree char *ys = targets ? dlh_shape_to_string (dlh_tensor_get_shape (targets)) : NULL;
     gboolean fit = targets ? x.rank > 0 && check_target_shape (data->target_kind, x,
@@ -158,7 +160,7 @@ check_shapes (DlhData *data, const char *split, DlhTensor *inputs, DlhTensor *ta
         return FALSE;
     }
     for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++) {
-        DlhShape other = data->inputs[i] ? dlh_tensor_get_shape (data->inputs[i]) : x;
+        DlhShape other = dlh_data_has_split (data, i) ? dlh_data_whole_shape (data, i) : x;
 
         if (!dlh_shape_equal (dlh_shape_remove (other, 0), dlh_shape_remove (x, 0))) {
             g_autofree char *os = dlh_shape_to_string (other);
@@ -173,30 +175,42 @@ check_shapes (DlhData *data, const char *split, DlhTensor *inputs, DlhTensor *ta
 }
 
 gboolean
+dlh_data_check_targets (DlhData *data, DlhSplit split, DlhTensor *targets, GError **error)
+{
+    const char *name = split_names[split];
+
+    if (!targets)
+        return TRUE;
+    if (data->target_kind == DLH_TARGET_CLASS || data->target_kind == DLH_TARGET_SEQUENCE)
+        return check_indices (targets, data->n_classes, name, "class", error);
+    return check_numbers (targets, name, "targets", error);
+}
+
+gboolean
 dlh_data_set_split (DlhData *data, DlhSplit split, DlhTensor *inputs, DlhTensor *targets,
                     GError **error)
 {
+    DlhSplitData *s;
     const char *name;
-    gboolean classes;
 
     g_return_val_if_fail (split >= DLH_SPLIT_TRAIN && split <= DLH_SPLIT_TEST, FALSE);
     name = split_names[split];
-    classes = data->target_kind == DLH_TARGET_CLASS || data->target_kind == DLH_TARGET_SEQUENCE;
-    if (!check_shapes (data, name, inputs, targets, error))
+    if (!dlh_data_check_shapes (data, split, dlh_tensor_get_shape (inputs), targets, error))
         return FALSE;
     if (data->vocabulary ? !check_indices (inputs, data->vocabulary, name, "token", error)
                          : !check_numbers (inputs, name, "inputs", error))
         return FALSE;
-    if (targets && (classes ? !check_indices (targets, data->n_classes, name, "class", error)
-                            : !check_numbers (targets, name, "targets", error)))
+    if (!dlh_data_check_targets (data, split, targets, error))
         return FALSE;
+    s = &data->splits[split];
     dlh_tensor_ref (inputs);
     if (targets)
         dlh_tensor_ref (targets);
-    dlh_tensor_unref (data->inputs[split]);
-    dlh_tensor_unref (data->targets[split]);
-    data->inputs[split] = inputs;
-    data->targets[split] = targets;
+    dlh_tensor_unref (s->inputs);
+    dlh_tensor_unref (s->targets);
+    g_clear_pointer (&s->rows, dlh_rows_unref);
+    s->inputs = inputs;
+    s->targets = targets;
     return TRUE;
 }
 
@@ -237,10 +251,28 @@ keep_rows (DlhTensor **tensor, gint64 first, gint64 n)
     *tensor = rows;
 }
 
+static DlhTensor *
+part_of (DlhTensor *tensor, gint64 first, gint64 n)
+{
+    return tensor ? dlh_tensor_rows (tensor, first, n) : NULL;
+}
+
+static void
+keep_part (DlhSplitData *s, gint64 n)
+{
+    keep_rows (&s->inputs, 0, n);
+    keep_rows (&s->targets, 0, n);
+    keep_rows (&s->factors, 0, n);
+    keep_rows (&s->weights, 0, n);
+    s->n = n;
+}
+
 gboolean
 dlh_data_hold_out (DlhData *data, gint64 n, GError **error)
 {
     gint64 count = dlh_data_count (data, DLH_SPLIT_TRAIN);
+    DlhSplitData *from = &data->splits[DLH_SPLIT_TRAIN], *to = &data->splits[DLH_SPLIT_VALID];
+    DlhSplitData old = *to;
 
     if (n < 0 || n > count) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -249,27 +281,32 @@ dlh_data_hold_out (DlhData *data, gint64 n, GError **error)
                      n, count);
         return FALSE;
     }
-    for (guint i = 0; n > 0 && i < 2; i++) {
-        DlhTensor **side = i ? data->targets : data->inputs;
-
-        if (!side[DLH_SPLIT_TRAIN])
-            continue;
-        dlh_tensor_unref (side[DLH_SPLIT_VALID]);
-        side[DLH_SPLIT_VALID] = dlh_tensor_rows (side[DLH_SPLIT_TRAIN], count - n, n);
-        keep_rows (&side[DLH_SPLIT_TRAIN], 0, count - n);
-    }
+    if (n == 0)
+        return TRUE;
+    *to = (DlhSplitData){
+        .inputs = part_of (from->inputs, count - n, n),
+        .targets = part_of (from->targets, count - n, n),
+        .factors = part_of (from->factors, count - n, n),
+        .weights = part_of (from->weights, count - n, n),
+        .rows = dlh_rows_ref (from->rows),
+        .first = from->first + count - n,
+        .n = n,
+    };
+    keep_part (from, count - n);
+    dlh_tensor_unref (old.inputs);
+    dlh_tensor_unref (old.targets);
+    dlh_tensor_unref (old.factors);
+    dlh_tensor_unref (old.weights);
+    dlh_rows_unref (old.rows);
     return TRUE;
 }
 
 void
 dlh_data_limit (DlhData *data, gint64 n)
 {
-    for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++) {
-        gint64 count = MIN (n, dlh_data_count (data, i));
-
-        keep_rows (&data->inputs[i], 0, count);
-        keep_rows (&data->targets[i], 0, count);
-    }
+    for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++)
+        if (dlh_data_has_split (data, i))
+            keep_part (&data->splits[i], MIN (n, dlh_data_count (data, i)));
 }
 
 /* Of one channel: sums are taken by planes, so that no running sum grows over the whole set. */
@@ -280,7 +317,7 @@ typedef struct {
 // x (n, C, plane)
 #define MOMENTS(T)                                                                                 \
     do {                                                                                           \
-        const T *x = (const T *) data + (gsize) channel * plane;                                   \
+        const T *x = (const T *)data + (gsize)channel * plane;                                     \
         T first = x[0];                                                                            \
         gboolean constant = TRUE;                                                                  \
                                                                                                    \
@@ -288,24 +325,24 @@ typedef struct {
             double part = 0;                                                                       \
                                                                                                    \
             for (gsize j = 0; j < plane; j++) {                                                    \
-                part += (double) x[i * stride + j];                                                \
+                part += (double)x[i * stride + j];                                                 \
                 constant &= x[i * stride + j] == first;                                            \
             }                                                                                      \
             sum += part;                                                                           \
         }                                                                                          \
-        m.mean = sum / (double) (n * plane);                                                       \
+        m.mean = sum / (double)(n * plane);                                                        \
         for (gsize i = 0; i < n; i++) {                                                            \
             double part = 0;                                                                       \
                                                                                                    \
             for (gsize j = 0; j < plane; j++) {                                                    \
-                double d = (double) x[i * stride + j] - m.mean;                                    \
+                double d = (double)x[i * stride + j] - m.mean;                                     \
                                                                                                    \
                 part += d * d;                                                                     \
             }                                                                                      \
             squares += part;                                                                       \
         }                                                                                          \
         /* Rounding of the mean must not pass for a deviation. */                                  \
-        m.std = constant ? 1 : sqrt (squares / (double) (n * plane));                              \
+        m.std = constant ? 1 : sqrt (squares / (double)(n * plane));                               \
     } while (0)
 
 static Moments
@@ -328,67 +365,58 @@ static void
 standardize_channel (DlhTensor *tensor, Moments m, gsize channel, gsize plane, gsize stride)
 {
     gpointer data = dlh_tensor_get_data (tensor);
-    gsize n = (gsize) dlh_tensor_get_shape (tensor).dims[0];
+    gsize n = (gsize)dlh_tensor_get_shape (tensor).dims[0];
 
     for (gsize i = 0; i < n; i++) {
         gsize at = i * stride + channel * plane;
 
         if (dlh_tensor_get_dtype (tensor) == DLH_F32)
             for (gsize j = at; j < at + plane; j++)
-                ((float *) data)[j] = (float) ((((float *) data)[j] - m.mean) / m.std);
+                ((float *)data)[j] = (float)((((float *)data)[j] - m.mean) / m.std);
         else
             for (gsize j = at; j < at + plane; j++)
-                ((double *) data)[j] = (((double *) data)[j] - m.mean) / m.std;
+                ((double *)data)[j] = (((double *)data)[j] - m.mean) / m.std;
     }
 }
 
 void
 dlh_data_standardize (DlhData *data)
 {
-    DlhTensor *train = data->inputs[DLH_SPLIT_TRAIN];
+    DlhTensor *train = data->splits[DLH_SPLIT_TRAIN].inputs;
     DlhShape shape = dlh_data_input_shape (data);
     gsize plane, stride;
 
-    g_return_if_fail (train && shape.rank > 0 &&
-                      dlh_dtype_is_float (dlh_tensor_get_dtype (train)));
-    stride = (gsize) dlh_shape_count (shape);
-    plane = (gsize) dlh_shape_count (dlh_shape_remove (shape, 0));
-    for (gsize channel = 0; channel < (gsize) shape.dims[0]; channel++) {
-        Moments m = channel_moments (train, (gsize) dlh_data_count (data, DLH_SPLIT_TRAIN), channel,
+    g_return_if_fail (train && shape.rank > 0 && dlh_dtype_is_float (dlh_tensor_get_dtype (train)));
+    stride = (gsize)dlh_shape_count (shape);
+    plane = (gsize)dlh_shape_count (dlh_shape_remove (shape, 0));
+    for (gsize channel = 0; channel < (gsize)shape.dims[0]; channel++) {
+        Moments m = channel_moments (train, (gsize)dlh_data_count (data, DLH_SPLIT_TRAIN), channel,
                                      plane, stride);
 
         for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++)
-            if (data->inputs[i])
-                standardize_channel (data->inputs[i], m, channel, plane, stride);
+            if (data->splits[i].inputs)
+                standardize_channel (data->splits[i].inputs, m, channel, plane, stride);
     }
 }
 
 gboolean
 dlh_data_has_split (DlhData *data, DlhSplit split)
 {
-    return dlh_data_inputs (data, split) != NULL;
-}
-
-DlhTensor *
-dlh_data_inputs (DlhData *data, DlhSplit split)
-{
-    g_return_val_if_fail (split >= DLH_SPLIT_TRAIN && split <= DLH_SPLIT_TEST, NULL);
-    return data->inputs[split];
+    g_return_val_if_fail (split >= DLH_SPLIT_TRAIN && split <= DLH_SPLIT_TEST, FALSE);
+    return data->splits[split].inputs || data->splits[split].rows;
 }
 
 DlhTensor *
 dlh_data_targets (DlhData *data, DlhSplit split)
 {
     g_return_val_if_fail (split >= DLH_SPLIT_TRAIN && split <= DLH_SPLIT_TEST, NULL);
-    return data->targets[split];
+    return data->splits[split].targets;
 }
 
 gint64
 dlh_data_count (DlhData *data, DlhSplit split)
 {
-    DlhTensor *inputs = dlh_data_inputs (data, split);
-
-    return inputs ? dlh_tensor_get_shape (inputs).dims[0] : 0;
+    return dlh_data_has_split (data, split) ? dlh_data_whole_shape (data, split).dims[0] : 0;
 }
 
 DlhTargetKind
@@ -433,23 +461,20 @@ dlh_data_target_std (DlhData *data)
     return data->target_std;
 }
 
-static DlhShape
-row_shape (DlhTensor *const *side)
-{
-    for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++)
-        if (side[i])
-            return dlh_shape_remove (dlh_tensor_get_shape (side[i]), 0);
-    return dlh_shape ();
-}
-
 DlhShape
 dlh_data_input_shape (DlhData *data)
 {
-    return row_shape (data->inputs);
+    for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++)
+        if (dlh_data_has_split (data, i))
+            return dlh_shape_remove (dlh_data_whole_shape (data, i), 0);
+    return dlh_shape ();
 }
 
 DlhShape
 dlh_data_target_shape (DlhData *data)
 {
-    return row_shape (data->targets);
+    for (guint i = DLH_SPLIT_TRAIN; i <= DLH_SPLIT_TEST; i++)
+        if (data->splits[i].targets)
+            return dlh_shape_remove (dlh_tensor_get_shape (data->splits[i].targets), 0);
+    return dlh_shape ();
 }

@@ -287,6 +287,13 @@ dlh_target_new_posterior (DlhStore *store, DlhComponent *model, DlhData *data,
             "other");
         return NULL;
     }
+    if (!dlh_data_inputs (data, DLH_SPLIT_TRAIN)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_MEMORY,
+                     "posterior: %" G_GINT64_FORMAT
+                     " training examples do not fit in memory at once: limit the data set",
+                     p->n);
+        return NULL;
+    }
     t->n_examples = (double)p->n;
     return build (t, data, error) ? g_steal_pointer (&t) : NULL;
 }

@@ -25,14 +25,14 @@ sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOpti
 {
     DlhSplit split = split_of (opt->split);
     gint64 n = dlh_data_count (data, split);
-    DlhTensor *x = dlh_data_inputs (data, split), *y = dlh_data_targets (data, split);
+    DlhTensor *y = dlh_data_targets (data, split);
 
     for (gint64 first = 0; first < n; first += opt->batch) {
         gint64 m = MIN (opt->batch, n - first);
-        g_autoptr (DlhTensor) bx = dlh_tensor_rows (x, first, m);
+        g_autoptr (DlhTensor) bx = dlh_data_rows (data, split, first, m, error);
         g_autoptr (DlhTensor) by = y ? dlh_tensor_rows (y, first, m) : NULL;
 
-        if (!dlh_trainer_evaluate (trainer, bx, by, error))
+        if (!bx || !dlh_trainer_evaluate (trainer, bx, by, error))
             return FALSE;
         for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
             sums[i] += (double)m / (double)n * dlh_trainer_value (trainer, i);

@@ -109,19 +109,24 @@ static inline gboolean
 pictures_log (DlhRun *run, DlhTrainer *trainer, DlhData *data, DlhSplit split, gint64 n,
               gint64 step, GError **error)
 {
-    DlhTensor *all = dlh_data_inputs (data, split), *targets = dlh_data_targets (data, split);
+    DlhTensor *targets = dlh_data_targets (data, split);
     g_autoptr (DlhTensor) x = NULL;
     g_autoptr (DlhTensor) y = NULL;
     Pictures p = {.n = MIN (n, dlh_data_count (data, split)), .low = 0, .high = 1};
     DlhShape shape;
     gboolean classes, ok;
 
-    if (p.n <= 0 || !pictures_fit (shape = dlh_tensor_get_shape (all), dlh_tensor_get_dtype (all)))
+    if (p.n <= 0)
+        return TRUE;
+    shape = dlh_shape_insert (dlh_data_input_shape (data), 0, p.n);
+    if (!pictures_fit (shape, dlh_data_dtype (data, split)))
         return TRUE;
     p.channels = shape.dims[1];
     p.height = shape.dims[2];
     p.width = shape.dims[3];
-    p.x = x = dlh_tensor_rows (all, 0, p.n);
+    p.x = x = dlh_data_rows (data, split, 0, p.n, error);
+    if (!x)
+        return FALSE;
     p.y = y = targets ? dlh_tensor_rows (targets, 0, p.n) : NULL;
     // Standardised inputs lie elsewhere.
     for (gint64 i = 0; i < dlh_tensor_count (x); i++) {

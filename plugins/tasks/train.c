@@ -67,12 +67,12 @@ gather (const DlhTensor *from, DlhTensor *to, const gint64 *rows, gint64 n)
 static gboolean
 make_batch (Train *t, gboolean last, gint64 n, GError **error)
 {
-    DlhTensor *x = dlh_data_inputs (t->data, DLH_SPLIT_TRAIN);
     DlhTensor *y = dlh_data_targets (t->data, DLH_SPLIT_TRAIN);
 
     if (!t->x[last])
-        t->x[last] = dlh_tensor_new (dlh_tensor_get_dtype (x),
-                                     dlh_shape_with (dlh_tensor_get_shape (x), 0, n), error);
+        t->x[last] =
+            dlh_tensor_new (dlh_data_dtype (t->data, DLH_SPLIT_TRAIN),
+                            dlh_shape_insert (dlh_data_input_shape (t->data), 0, n), error);
     if (t->x[last] && y && !t->y[last])
         t->y[last] = dlh_tensor_new (dlh_tensor_get_dtype (y),
                                      dlh_shape_with (dlh_tensor_get_shape (y), 0, n), error);
@@ -92,13 +92,13 @@ next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
             for (gint64 i = 0; i < t->n; i++)
                 t->order[i] = i;
         else
-            dlh_random_permutation (dlh_store_get_seed (dlh_run_store (t->run)), "train/order",
-                                    (guint64)epoch, t->order, (gsize)t->n);
+            dlh_data_epoch (t->data, DLH_SPLIT_TRAIN, dlh_store_get_seed (dlh_run_store (t->run)),
+                            "train/order", (guint64)epoch, t->order);
         t->order_of = epoch;
     }
     if (!make_batch (t, last, n, error))
         return FALSE;
-    gather (dlh_data_inputs (t->data, DLH_SPLIT_TRAIN), t->x[last], t->order + first, n);
+    dlh_data_gather (t->data, DLH_SPLIT_TRAIN, t->order + first, t->x[last]);
     if (targets)
         gather (targets, t->y[last], t->order + first, n);
     *x = t->last_x = t->x[last];
@@ -141,14 +141,14 @@ evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event,
                 GError **error)
 {
     gint64 n = dlh_data_count (t->data, split);
-    DlhTensor *x = dlh_data_inputs (t->data, split), *y = dlh_data_targets (t->data, split);
+    DlhTensor *y = dlh_data_targets (t->data, split);
 
     for (gint64 first = 0; first < n; first += EVALUATION_BATCH) {
         gint64 m = MIN (EVALUATION_BATCH, n - first);
-        g_autoptr (DlhTensor) bx = dlh_tensor_rows (x, first, m);
+        g_autoptr (DlhTensor) bx = dlh_data_rows (t->data, split, first, m, error);
         g_autoptr (DlhTensor) by = y ? dlh_tensor_rows (y, first, m) : NULL;
 
-        if (!dlh_trainer_evaluate (t->trainer, bx, by, error))
+        if (!bx || !dlh_trainer_evaluate (t->trainer, bx, by, error))
             return FALSE;
         accumulate (t, (double)m);
     }

@@ -46,7 +46,8 @@ take_batch (Trial *t, GError **error)
     }
     t->batch = dlh_data_is_stream (t->data) ? dlh_data_lanes (t->data)
                                             : MIN (n, (gint64)task_number (t, "batch", 128));
-    t->x = dlh_tensor_rows (dlh_data_inputs (t->data, DLH_SPLIT_TRAIN), 0, t->batch);
+    if (!(t->x = dlh_data_rows (t->data, DLH_SPLIT_TRAIN, 0, t->batch, error)))
+        return FALSE;
     if ((targets = dlh_data_targets (t->data, DLH_SPLIT_TRAIN)))
         t->y = dlh_tensor_rows (targets, 0, t->batch);
     return TRUE;

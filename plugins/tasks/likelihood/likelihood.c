@@ -13,6 +13,7 @@ likelihood_clear (Likelihood *l)
     dlh_chains_free (l->chains);
     dlh_target_free (l->target);
     dlh_tensor_unref (l->x);
+    dlh_tensor_unref (l->data);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Likelihood, likelihood_clear)
@@ -64,10 +65,11 @@ find_data (Likelihood *l, GError **error)
         return FALSE;
     }
     l->problem = dlh_problem_of (data);
-    l->data = dlh_data_inputs (data, split);
     l->n = l->opt->examples ? MIN (l->opt->examples, dlh_data_count (data, split)) : 0;
     l->m = l->opt->simulated;
     l->batch = MIN (l->opt->batch, MAX (l->n, l->m));
+    if (l->n && !(l->data = dlh_data_rows (data, split, 0, l->n, error)))
+        return FALSE;
     if (l->n + l->m > 0)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,

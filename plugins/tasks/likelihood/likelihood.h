@@ -16,7 +16,7 @@ typedef struct {
     const LikelihoodOptions *opt;
     DlhComponent *model, *sampler;
     DlhProblem problem;
-    DlhTensor *data;    /* (>= n, input): of the split */
+    DlhTensor *data;    /* (n, input): of the split; NULL when n is 0 */
     gint64 n, m, batch; /* real and simulated examples, and those of a batch */
     gint64 path;        /* transitions of a path */
     DlhTarget *target;
