@@ -19,7 +19,7 @@ ninja -C $build >/dev/null
 find $build -name '*.gcda' -delete
 result=0
 if [ "${1-}" = --gate ]; then
-    set -- abi bad-inputs checkpoint checkpoints commands datasets dlpack fuzz-io fuzz-plugin host-files interface invariance io io-faults npy \
+    set -- abi bad-inputs checkpoint checkpoints commands component datasets dlpack fuzz-io fuzz-plugin host-files interface invariance io io-faults npy \
         npy-dataset npz options plugin run-folder safetensors
     meson test -C $build --print-errorlogs --timeout-multiplier 5 "$@" >$build/tests.log 2>&1 ||
         result=$?

@@ -96,8 +96,6 @@ refuse_dlerror (const char *path, const char *text, GError **error)
     const char *hint = "";
     gsize n = strlen (path);
 
-    if (!text)
-        text = "unknown reason";
     if (strncmp (text, path, n) == 0 && strncmp (text + n, ": ", 2) == 0)
         text += n + 2;
     if (strstr (text, "undefined symbol: dlh_"))
