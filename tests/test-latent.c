@@ -1,100 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* The latent role as a target of samplers, on the linear Gaussian model of the AIS paper's sheet:
  * x = W z + b + noise, for which everything is known. */
-#include <math.h>
-#include "test.h"
+#include "latent-bench.h"
 
 #define D 20
 #define d 5
 
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTarget *target;
-    DlhChains *chains;
-    DlhProblem problem;
-} Bench;
-
 static void
-bench_clear (Bench *b)
+start (Bench *b, gint64 n_examples, gint64 n_chains, gboolean encoder, const char *const *hmc)
 {
-    dlh_chains_free (b->chains);
-    dlh_target_free (b->target);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
+    const Linear m = linear (D, d, 0.1);
 
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
-static DlhComponent *
-load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    c = dlh_registry_load (b->registry, kind, name, table, &error);
-    g_assert_no_error (error);
-    return c;
-}
-
-static void
-near (double got, double want, double tolerance)
-{
-    test_assert_within (&got, &want, 1, tolerance);
-}
-
-static double
-next_uniform (guint32 *s)
-{
-    *s = 1664525u * *s + 1013904223u;
-    return ((double)*s + 0.5) / 4294967296.0;
-}
-
-static DlhTensor *
-variable (Bench *b, const char *name)
-{
-    return dlh_variable_tensor (dlh_store_lookup (b->store, name));
-}
-
-// W and b of the generator from 7.
-static void
-set_weights (Bench *b)
-{
-    DlhTensor *w = variable (b, "vae/output/weight"), *bias = variable (b, "vae/output/bias");
-    guint32 s = 7;
-
-    for (gint64 i = 0; i < D * d; i++)
-        dlh_tensor_set (w, i, 2 * next_uniform (&s) - 1);
-    for (gint64 i = 0; i < D; i++)
-        dlh_tensor_set (bias, i, next_uniform (&s) - 0.5);
-    near (dlh_tensor_get (w, 0), -0.52243832, 1e-8);
-    near (dlh_tensor_get (bias, 19), -0.30365747, 1e-8);
-}
-
-static void
-bench_init (Bench *b, gint64 n_examples, gint64 n_chains, gboolean encoder, const char *const *hmc,
-            gint64 n_warmup)
-{
-    static const char *const settings[] = {"latents",  "5",   "encoder",    "[]",
-                                           "decoder",  "[]",  "likelihood", "gaussian",
-                                           "variance", "0.1", NULL};
-    g_autoptr (GError) error = NULL;
-    g_autoptr (DlhComponent) model = NULL, sampler = NULL;
-    const DlhLatentPosterior posterior = {sizeof posterior, n_examples, n_chains, encoder};
-
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (3, DLH_F64);
-    b->problem = (DlhProblem){.size = sizeof b->problem, .input_shape = dlh_shape (D)};
-    model = load (b, DLH_MODEL, "vae", settings);
-    sampler = load (b, DLH_SAMPLER, "hmc", hmc);
-    b->target = dlh_target_new_latent (b->store, model, &b->problem, &posterior, &error);
-    g_assert_no_error (error);
-    set_weights (b);
-    b->chains = dlh_chains_new (b->target, sampler, n_warmup, &error);
-    g_assert_no_error (error);
+    near (m.W[0][0], -0.52243832, 1e-8);
+    near (m.b[19], -0.30365747, 1e-8);
+    bench_init_sampler (b, &m, n_examples, n_chains, encoder, "hmc", hmc, 0);
 }
 
 // x_i = sin (i + shift), i = 1 .. D: the sheet's point for shift 0.
@@ -121,17 +40,6 @@ set_points (Bench *b, gint64 n, gint64 first)
     g_assert_no_error (error);
 }
 
-static void
-transitions (Bench *b, guint n)
-{
-    g_autoptr (GError) error = NULL;
-
-    for (guint i = 0; i < n; i++) {
-        dlh_chains_transition (b->chains, &error);
-        g_assert_no_error (error);
-    }
-}
-
 /* ell (0) = -72.908059939096, with the prior's density at 0. Energy is at the start of a
  * transition, less the momenta's share, so a step size of nearly 0 leaves it in the report. */
 static void
@@ -141,7 +49,7 @@ golden_density (void)
     g_auto (Bench) b = {0};
     const double *report;
 
-    bench_init (&b, 1, 3, FALSE, hmc, 0);
+    start (&b, 1, 3, FALSE, hmc);
     set_points (&b, 1, 0);
     transitions (&b, 1);
     report = dlh_chains_find_report (b.chains, "log_density");
@@ -159,7 +67,7 @@ golden_posterior_mean (void)
     g_auto (Bench) b = {0};
     g_autofree double *sums = g_new0 (double, n *d);
 
-    bench_init (&b, 1, n, FALSE, hmc, 0);
+    start (&b, 1, n, FALSE, hmc);
     set_points (&b, 1, 0);
     transitions (&b, 20);
     for (guint t = 0; t < 150; t++) {
@@ -188,8 +96,8 @@ batches_do_not_matter (void)
     const gint64 c = 3;
     g_auto (Bench) all = {0}, half = {0};
 
-    bench_init (&all, 4, c, FALSE, hmc, 0);
-    bench_init (&half, 2, c, FALSE, hmc, 0);
+    start (&all, 4, c, FALSE, hmc);
+    start (&half, 2, c, FALSE, hmc);
     set_points (&all, 4, 0);
     transitions (&all, 6);
     for (gint64 first = 0; first < 4; first += 2) {
@@ -243,7 +151,7 @@ refusals (void)
     g_autoptr (GError) error = NULL, none = NULL, role = NULL;
     DlhLatentPosterior posterior = {sizeof posterior, 1, 0, FALSE};
 
-    bench_init (&b, 2, 2, FALSE, hmc, 0);
+    start (&b, 2, 2, FALSE, hmc);
     g_assert_false (dlh_target_set_examples (b.target, x, 0, &error));
     test_assert_error (&error, DLH_ERROR_SHAPE, "wanted are f64 [2,20]");
     g_assert_false (dlh_target_set_examples (b.target, y, -1, &error));
