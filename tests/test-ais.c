@@ -87,6 +87,52 @@ schedule_ideal_bias (void)
     }
 }
 
+/* Adapted to the sheet's point by 400 chains: what ideal transitions would leave between the bounds
+ * for the temperatures that the program then has, against the least for so many of them, (integral
+ * of the square root of dE/db)^2 / T, and the sigmoid schedule's. */
+static void
+schedule_adaptive (void)
+{
+    static const char *const ais[] = {"temperatures", "100", "schedule", "adaptive", NULL};
+    enum { CELLS = 200000 };
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[20], from = 0, e_from, gap = 0, least = 0, before;
+
+    sheet_point (x, 20);
+    bench_init (&b, &m, 1, 400, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    transitions (&b, b.path);
+    e_from = before = expected_log_likelihood (&m, x, 0);
+    for (gint64 k = 0; k < b.path; k++) {
+        double to, e_to;
+
+        transitions (&b, 1);
+        to = column (&b, "temperature")[0];
+        g_assert_cmpfloat (to, >, from);
+        e_to = expected_log_likelihood (&m, x, to);
+        gap += (to - from) * (e_to - e_from);
+        from = to;
+        e_from = e_to;
+    }
+    g_assert_cmpfloat (from, ==, 1);
+    // E changes most near 0: cells of equal ratio from 1e-7 on.
+    for (guint i = 1; i <= CELLS; i++) {
+        double width, now;
+
+        from = i > 1 ? pow (1e-7, 1 - (i - 1.0) / CELLS) : 0;
+        width = pow (1e-7, 1 - (double)i / CELLS) - from;
+        now = expected_log_likelihood (&m, x, from + width);
+        least += sqrt (width * (now - before));
+        before = now;
+    }
+    least *= least / 99;
+    g_test_message ("gap %g, least %g, sigmoid %g", gap, least, .345246 + .327766);
+    g_assert_cmpfloat (gap, >, 0.99 * least);
+    g_assert_cmpfloat (gap, <, 1.25 * least);
+    g_assert_cmpfloat (gap, <, .345246 + .327766);
+}
+
 // Where the decoder does not see z, every weight is log p (x), both ways; rejections
 // notwithstanding.
 static void
@@ -161,6 +207,36 @@ gradients_counted (void)
     g_assert_cmpint (dlh_chains_pass_runs (b.chains, "start"), ==, 3);
 }
 
+// Bounds of @n simulated examples less the truth: means and standard errors over examples.
+static void
+deviations (gint64 n, gint64 n_chains, const char *const *ais, double *low, double *se_low,
+            double *high, double *se_high)
+{
+    const Linear m = linear (20, 5, 0.1);
+    g_autofree double *z = g_new (double, n * 5);
+    g_autofree double *x = g_new (double, n * 20);
+    g_autofree double *lower = g_new (double, n);
+    g_autofree double *upper = g_new (double, n);
+    g_auto (Bench) b = {0};
+
+    simulate (&m, n, z, x);
+    bench_init (&b, &m, n, n_chains, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    transitions (&b, 2 * b.path);
+    estimates (&b, lower);
+    go_back (&b, z, 5);
+    estimates (&b, upper);
+    for (gint64 e = 0; e < n; e++) {
+        double truth = evidence (&m, x + e * 20);
+
+        lower[e] -= truth;
+        upper[e] = -upper[e] - truth;
+    }
+    mean_and_error (lower, n, low, se_low);
+    mean_and_error (upper, n, high, se_high);
+    g_test_message ("lower %g +- %g, upper %g +- %g", *low, *se_low, *high, *se_high);
+}
+
 /* 20 simulated examples by 8 chains: lower bound below the truth and upper above it, 5 standard
  * errors over examples allowed: false alarms 3e-7 each. Ideal transitions leave a gap of 0.3, real
  * ones at 100 temperatures 1.5 in the sheet. */
@@ -168,39 +244,36 @@ static void
 bracketing (void)
 {
     static const char *const ais[] = {"temperatures", "100", NULL};
-    enum { N = 20 };
-    const Linear m = linear (20, 5, 0.1);
-    g_auto (Bench) b = {0};
-    double z[N * 5], x[N * 20], lower[N], upper[N], low, high, se_low, se_high;
+    double low, high, se_low, se_high;
 
-    simulate (&m, N, z, x);
-    bench_init (&b, &m, N, 8, FALSE, ais, 1);
-    set_examples (&b, x, 0);
-    transitions (&b, 2 * b.path);
-    estimates (&b, lower);
-    go_back (&b, z, 5);
-    estimates (&b, upper);
-    for (guint e = 0; e < N; e++) {
-        double truth = evidence (&m, x + e * 20);
-
-        lower[e] -= truth;
-        upper[e] = -upper[e] - truth;
-    }
-    mean_and_error (lower, N, &low, &se_low);
-    mean_and_error (upper, N, &high, &se_high);
-    g_test_message ("lower %g +- %g, upper %g +- %g", low, se_low, high, se_high);
+    deviations (20, 8, ais, &low, &se_low, &high, &se_high);
     g_assert_cmpfloat (low, <=, 5 * se_low);
     g_assert_cmpfloat (high, >=, -5 * se_high);
     g_assert_cmpfloat (high - low, <, 2);
     g_assert_cmpfloat (high - low, >, 0);
 }
 
+/* The sheet's: at 1000 temperatures, all else by default, bounds of 50 examples by 16 chains are
+ * within 0.1 nat of the truth and of each other. Standard errors are 0.03. */
+static void
+default_meets_truth (void)
+{
+    static const char *const ais[] = {"temperatures", "1000", NULL};
+    double low, high, se_low, se_high;
+
+    deviations (50, 16, ais, &low, &se_low, &high, &se_high);
+    g_assert_cmpfloat (fabs (low), <, 0.1);
+    g_assert_cmpfloat (fabs (high), <, 0.1);
+    g_assert_cmpfloat (high - low, <, 0.1);
+    g_assert_cmpfloat (se_low, <, 0.05);
+    g_assert_cmpfloat (se_high, <, 0.05);
+}
+
 /* Mean of exp (w - log p (x)) over 20 000 chains with a frozen table: 1 within 5 standard errors.
  * Both ways: back from exact draws of the posterior, of exp (log p (x) + w). */
 static void
-unbiased (void)
+check_unbiased (const char *const *ais)
 {
-    static const char *const ais[] = {"temperatures", "20", "steps", "4", NULL};
     const gint64 n = 20000;
     const Linear m = linear (3, 1, 1);
     g_auto (Bench) b = {0};
@@ -234,6 +307,34 @@ unbiased (void)
     g_test_message ("reverse %g +- %g", mean, error);
     near (mean, 1, 5 * error);
     g_assert_cmpfloat (error, <, 0.02);
+}
+
+static void
+unbiased (void)
+{
+    static const char *const ais[] = {"temperatures", "20", "steps", "4", NULL};
+
+    check_unbiased (ais);
+}
+
+static void
+unbiased_adaptive (void)
+{
+    static const char *const ais[] = {"temperatures", "12",       "steps", "3",
+                                      "schedule",     "adaptive", NULL};
+
+    check_unbiased (ais);
+}
+
+// One leapfrog step for each temperature, momenta that last; a third of the proposals is rejected.
+static void
+unbiased_kept (void)
+{
+    static const char *const ais[] = {"temperatures", "40",        "steps", "1",        "momentum",
+                                      "kept",         "step_size", "1.6",   "max_step", "1.6",
+                                      "min_step",     "1.5",       NULL};
+
+    check_unbiased (ais);
 }
 
 /* The sheet's nonlinear decoder g (z) = (tanh 2z, tanh (1.5 z - 1), sin 2z). */
@@ -302,7 +403,7 @@ nonlinear (void)
 static void
 two_rounds (void)
 {
-    static const char *const ais[] = {"temperatures", "30", "steps", "4", NULL};
+    static const char *const ais[] = {"temperatures", "30", "steps", "4", "jitter", "0", NULL};
     const Linear m = linear (20, 5, 0.1);
     g_auto (Bench) b = {0};
     g_autoptr (DlhTensor) table = NULL;
@@ -331,8 +432,8 @@ two_rounds (void)
 static void
 official_tuning (void)
 {
-    static const char *const ais[] = {"temperatures", "30",        "steps", "2", "tuning",
-                                      "official",     "step_size", "0.01",  NULL};
+    static const char *const ais[] = {"temperatures", "30",   "steps",  "2", "tuning", "official",
+                                      "step_size",    "0.01", "jitter", "0", NULL};
     const Linear m = linear (20, 5, 0.1);
     g_auto (Bench) b = {0};
     double x[40], want = 0.01, mean = 0.65;
@@ -419,9 +520,8 @@ wrong_sample (void)
 
 // Four examples at once, or two and two, the warm-up included: the same weights to rounding.
 static void
-batches_do_not_matter (void)
+check_batches (const char *const *ais)
 {
-    static const char *const ais[] = {"temperatures", "15", "steps", "3", NULL};
     enum { C = 3 };
     const Linear m = linear (20, 5, 0.1);
     g_auto (Bench) all = {0}, half = {0};
@@ -443,6 +543,17 @@ batches_do_not_matter (void)
 }
 
 static void
+batches_do_not_matter (void)
+{
+    static const char *const ais[] = {"temperatures", "15", "steps", "3", NULL};
+    static const char *const adaptive[] = {"temperatures", "15",       "steps", "3", "schedule",
+                                           "adaptive",     "momentum", "kept",  NULL};
+
+    check_batches (ais);
+    check_batches (adaptive);
+}
+
+static void
 log_mean_exp (void)
 {
     const double big[] = {1000, 1000}, small[] = {-1e5}, one[] = {-INFINITY, 0};
@@ -461,12 +572,12 @@ log_mean_exp (void)
 }
 
 static void
-refuse (Bench *b, const char *const *settings, const char *text)
+refuse_at (Bench *b, const char *const *settings, gint64 warmup, const char *text)
 {
     g_autoptr (DlhComponent) sampler = load (b, DLH_SAMPLER, "ais", settings);
     g_autoptr (GError) error = NULL;
 
-    g_assert_null (dlh_chains_new (b->target, sampler, 0, &error));
+    g_assert_null (dlh_chains_new (b->target, sampler, warmup, &error));
     test_assert_error (&error, DLH_ERROR_OPTION, text);
 }
 
@@ -475,6 +586,7 @@ refusals (void)
 {
     static const char *const short_path[] = {"temperatures", "3", NULL};
     static const char *const large[] = {"step_size", "0.7", NULL};
+    static const char *const alone[] = {"temperatures", "3", "schedule", "adaptive", NULL};
     const Linear m = linear (20, 5, 0.1);
     g_auto (Bench) b = {.registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"))};
     g_auto (Bench) good = {0};
@@ -484,9 +596,10 @@ refusals (void)
     b.store = dlh_store_new (1, DLH_F64);
     b.target = dlh_target_new_density (b.store, model, 2, &error);
     g_assert_no_error (error);
-    refuse (&b, NULL, "no normalised part to start from");
+    refuse_at (&b, NULL, 0, "no normalised part to start from");
     bench_init (&good, &m, 1, 1, FALSE, short_path, 0);
-    refuse (&good, large, "'step_size' is 0.7, it must be from 'min_step', 0.0001, to");
+    refuse_at (&good, alone, 2, "give 2 chains or more, or schedule=sigmoid");
+    refuse_at (&good, large, 0, "'step_size' is 0.7, it must be from 'min_step', 0.0001, to");
 }
 
 int
@@ -495,12 +608,16 @@ main (int argc, char **argv)
     test_init (&argc, &argv);
     g_test_add_func ("/ais/schedule/golden", schedule_golden);
     g_test_add_func ("/ais/schedule/ideal-bias", schedule_ideal_bias);
+    g_test_add_func ("/ais/schedule/adaptive", schedule_adaptive);
     g_test_add_func ("/ais/weights/log-mean-exp", log_mean_exp);
     g_test_add_func ("/ais/constant-decoder/exact", constant_decoder);
     g_test_add_func ("/ais/two-temperatures/prior-draws", two_temperatures);
     g_test_add_func ("/ais/gradients/counted", gradients_counted);
     g_test_add_func ("/ais/bounds/bracket-truth", bracketing);
+    g_test_add_func ("/ais/bounds/default-meets-truth", default_meets_truth);
     g_test_add_func ("/ais/weights/unbiased", unbiased);
+    g_test_add_func ("/ais/weights/unbiased-adaptive", unbiased_adaptive);
+    g_test_add_func ("/ais/weights/unbiased-kept-momenta", unbiased_kept);
     g_test_add_func ("/ais/nonlinear/quadrature", nonlinear);
     g_test_add_func ("/ais/rounds/second-reads-table", two_rounds);
     g_test_add_func ("/ais/tuning/official", official_tuning);

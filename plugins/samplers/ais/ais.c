@@ -25,37 +25,11 @@
 #include "ais.h"
 
 #define MAX_DIVERGENCE 1000.0
-/* Tuning: the shared rule of the paper's code, and the gain of ours: log eps += GAIN (acceptance -
- * target), pooled over a group's chains. */
-#define OFFICIAL_GROW 1.02
-#define OFFICIAL_SHRINK 0.98
-#define OFFICIAL_MEMORY 0.9
-#define GAIN 0.2
-
-/* Arrays have a node a block. */
-typedef struct {
-    DlhChains *c;
-    const AisOptions *opt;
-    guint n;
-    gint64 n_groups;
-    DlhNode **q, **gs, **gp, **v, **new_q, **new_gs, **new_gp;
-    DlhNode *s, *p, *new_s, *new_p; /* f64 (C) */
-    DlhNode *weight;                /* f64 (C): w */
-    DlhNode *energy;                /* f64 (C): H at the transition's start */
-    DlhNode *eps;                   /* f64 (C): of this transition */
-    DlhNode *b;                     /* f64: its inverse temperature */
-    DlhNode *reverse;               /* i64 */
-    DlhNode *fresh, *left;          /* i64: to be started; leapfrog steps to go */
-    DlhNode *table;                 /* f64 (T, groups), tuned: step sizes */
-    DlhNode *next_eps;              /* f64 (groups), tuned: of the warm-up's next transition */
-    DlhNode *mean_accept;           /* f64 (groups), tuned: moving average */
-    DlhNode *accept, *accepted;     /* f64 (C): probability, and 0 or 1 */
-} Ais;
 
 static void
 ais_clear (Ais *a)
 {
-    DlhNode **arrays[] = {a->q, a->gs, a->gp, a->v, a->new_q, a->new_gs, a->new_gp};
+    DlhNode **arrays[] = {a->q, a->gs, a->gp, a->v, a->new_q, a->new_gs, a->new_gp, a->kept};
 
     for (guint i = 0; i < G_N_ELEMENTS (arrays); i++)
         g_free (arrays[i]);
@@ -65,8 +39,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Ais, ais_clear)
 
 /* Where on the path. */
 
-static DlhNode *
-scalar (Ais *a, double value)
+DlhNode *
+ais_scalar (Ais *a, double value)
 {
     return dlh_scalar (dlh_chains_graph (a->c), DLH_F64, value);
 }
@@ -77,10 +51,10 @@ truncated (DlhNode *x)
     return dlh_cast (dlh_cast (x, DLH_I64), DLH_F64);
 }
 
-static DlhNode *
-in_warmup (Ais *a)
+DlhNode *
+ais_in_warmup (Ais *a)
 {
-    return dlh_less (dlh_chains_step (a->c), scalar (a, (double)dlh_chains_n_warmup (a->c)));
+    return dlh_less (dlh_chains_step (a->c), ais_scalar (a, (double)dlh_chains_n_warmup (a->c)));
 }
 
 // Transitions of this round done before this one, f64.
@@ -91,16 +65,22 @@ round_step (Ais *a)
     DlhNode *step = dlh_chains_step (a->c);
     DlhNode *rounds = truncated (dlh_scale (dlh_offset (step, 0.5), 1 / length));
 
-    return dlh_where (in_warmup (a), dlh_sub (step, dlh_scale (rounds, length)),
+    return dlh_where (ais_in_warmup (a), dlh_sub (step, dlh_scale (rounds, length)),
                       dlh_offset (step, -(double)dlh_chains_n_warmup (a->c)));
 }
 
-static DlhNode *
-look_up (Ais *a, AisEntry what)
+DlhNode *
+ais_is_first (Ais *a)
+{
+    return dlh_less (round_step (a), ais_scalar (a, 0.5));
+}
+
+DlhNode *
+ais_look_up (Ais *a, AisEntry what)
 {
     gint64 T = a->opt->temperatures, n = T + 1;
     g_autoptr (DlhTensor) table = dlh_tensor_new (DLH_F64, dlh_shape (2 * n), NULL);
-    DlhNode *k = dlh_min (dlh_offset (round_step (a), 1), scalar (a, (double)T));
+    DlhNode *k = dlh_min (dlh_offset (round_step (a), 1), ais_scalar (a, (double)T));
     DlhNode *at = dlh_add (k, dlh_scale (dlh_cast (a->reverse, DLH_F64), (double)n));
 
     for (gint64 i = 0; i < 2 * n; i++)
@@ -123,16 +103,16 @@ per_chain (Ais *a, const char *name)
                              (DlhInit){DLH_INIT_ZEROS, 0, 0});
 }
 
-static DlhNode *
-tuned (Ais *a, const char *name, DlhShape shape, double value)
+static gboolean
+momenta_last (Ais *a)
 {
-    return dlh_chains_tuned (a->c, name, DLH_F64, shape, (DlhInit){DLH_INIT_CONSTANT, value, 0});
+    return strcmp (a->opt->momentum, "kept") == 0;
 }
 
 static void
 make_state (Ais *a)
 {
-    const DlhShape groups = dlh_shape (a->n_groups);
+    const DlhInit zeros = {DLH_INIT_ZEROS, 0, 0};
 
     for (guint i = 0; i < a->n; i++) {
         a->q[i] = dlh_chains_position (a->c, i);
@@ -142,6 +122,8 @@ make_state (Ais *a)
         a->new_q[i] = dlh_chains_state_like (a->c, i, "proposal");
         a->new_gs[i] = dlh_chains_state_like (a->c, i, "proposal_gradient_start");
         a->new_gp[i] = dlh_chains_state_like (a->c, i, "proposal_gradient");
+        if (momenta_last (a))
+            a->kept[i] = dlh_chains_state_like (a->c, i, "kept_momentum");
     }
     a->s = per_chain (a, "log_start");
     a->p = per_chain (a, "log_density");
@@ -152,15 +134,12 @@ make_state (Ais *a)
     a->eps = per_chain (a, "eps");
     a->accept = per_chain (a, "accept");
     a->accepted = per_chain (a, "accepted");
-    a->b = dlh_chains_state (a->c, "temperature", DLH_F64, dlh_shape (),
-                             (DlhInit){DLH_INIT_ZEROS, 0, 0});
+    a->b = a->adaptive ? per_chain (a, "temperature")
+                       : dlh_chains_state (a->c, "temperature", DLH_F64, dlh_shape (), zeros);
     a->reverse = integer (a, "reverse");
     a->fresh = integer (a, "fresh");
     a->left = integer (a, "left");
-    a->table =
-        tuned (a, "step_sizes", dlh_shape (a->opt->temperatures, a->n_groups), a->opt->step_size);
-    a->next_eps = tuned (a, "tune/eps", groups, a->opt->step_size);
-    a->mean_accept = tuned (a, "tune/accept", groups, a->opt->target);
+    ais_make_tuned (a);
 }
 
 /* The dynamics. */
@@ -176,8 +155,8 @@ of_chains (Ais *a, DlhNode *x)
 }
 
 // (C) to means (groups).
-static DlhNode *
-of_groups (Ais *a, DlhNode *x)
+DlhNode *
+ais_of_groups (Ais *a, DlhNode *x)
 {
     gint64 each = dlh_chains_count (a->c) / a->n_groups;
 
@@ -220,7 +199,7 @@ static void
 build_start (Ais *a)
 {
     DlhPass *open = dlh_chains_pass (a->c, "open", DLH_PASS_EVERY), *start;
-    DlhNode *first = dlh_less (round_step (a), scalar (a, 0.5));
+    DlhNode *first = ais_is_first (a);
     DlhNode *back =
         dlh_broadcast (dlh_cast (a->reverse, DLH_BOOL), dlh_shape (dlh_chains_count (a->c)));
     g_autofree DlhNode **q = g_new (DlhNode *, a->n);
@@ -246,35 +225,88 @@ build_start (Ais *a)
     dlh_pass_while (start, a->fresh, 1);
 }
 
-// Step sizes of this transition, (groups): in the warm-up each round begins with the option's.
-static DlhNode *
-step_sizes (Ais *a)
+// In the warm-up each round begins with the option's.
+DlhNode *
+ais_step_sizes (Ais *a)
 {
-    DlhNode *row = dlh_gather (a->table, dlh_cast (look_up (a, AIS_ROW), DLH_I64), 0);
-    DlhNode *first = dlh_less (round_step (a), scalar (a, 0.5));
+    DlhNode *row = dlh_gather (a->table, dlh_cast (ais_look_up (a, AIS_ROW), DLH_I64), 0);
+    DlhNode *first = ais_is_first (a);
     DlhNode *tuning = dlh_where (dlh_broadcast (first, dlh_shape (a->n_groups)),
                                  dlh_full_like (row, a->opt->step_size), a->next_eps);
 
-    return dlh_where (dlh_broadcast (in_warmup (a), dlh_shape (a->n_groups)), tuning, row);
+    return dlh_where (dlh_broadcast (ais_in_warmup (a), dlh_shape (a->n_groups)), tuning, row);
+}
+
+// Step sizes of chains: their groups', times 1 +- jitter, whatever the positions are.
+static DlhNode *
+jittered (Ais *a)
+{
+    DlhNode *eps = of_chains (a, ais_step_sizes (a)), *u;
+    double jitter = a->opt->jitter;
+
+    if (jitter == 0)
+        return eps;
+    u = dlh_uniform (dlh_chains_graph (a->c), dlh_chains_stream (a->c, "jitter"), DLH_F64,
+                     dlh_node_shape (eps));
+    return dlh_mul (eps, dlh_offset (dlh_scale (u, 2 * jitter), 1 - jitter));
+}
+
+/* Drawn anew; or, where they last, sqrt (1 - r) of the old and sqrt (r) of the new ones, r = 1 -
+ * 2^-time for the time eps L of a transition: this leaves N (0, I) invariant at any temperature. */
+static void
+draw_momenta (Ais *a, DlhNode *eps, DlhNode **v)
+{
+    DlhStream *stream = dlh_chains_stream (a->c, "momentum");
+    DlhNode *keep, *renew, *first;
+
+    for (guint i = 0; i < a->n; i++)
+        v[i] = dlh_chains_normal (a->c, stream, i);
+    if (!momenta_last (a))
+        return;
+    first = dlh_broadcast (ais_is_first (a), dlh_node_shape (eps));
+    keep = dlh_exp (dlh_scale (eps, -M_LN2 * (double)a->opt->steps));
+    keep = dlh_where (first, dlh_full_like (keep, 0), keep);
+    renew = dlh_sqrt (dlh_offset (dlh_neg (keep), 1));
+    for (guint i = 0; i < a->n; i++)
+        v[i] = dlh_add (dlh_mul (a->kept[i], dlh_chains_spread (a->c, dlh_sqrt (keep), i)),
+                        dlh_mul (v[i], dlh_chains_spread (a->c, renew, i)));
+}
+
+// b of this transition and its change before it, f64: scalars, or (C) of an adapted schedule.
+static void
+temperatures (Ais *a, DlhNode **b, DlhNode **change)
+{
+    DlhShape shape = dlh_shape (dlh_chains_count (a->c));
+    DlhNode *to, *from, *warm;
+
+    *b = ais_look_up (a, AIS_B);
+    *change = ais_look_up (a, AIS_CHANGE);
+    if (!a->adaptive)
+        return;
+    warm = dlh_broadcast (ais_in_warmup (a), shape);
+    to = dlh_gather (a->schedule, dlh_cast (ais_look_up (a, AIS_ROW), DLH_I64), 0);
+    from = dlh_gather (a->schedule, dlh_cast (ais_look_up (a, AIS_FROM), DLH_I64), 0);
+    *b = dlh_where (warm, dlh_broadcast (*b, shape), of_chains (a, to));
+    *change = dlh_where (warm, dlh_broadcast (*change, shape), of_chains (a, dlh_sub (to, from)));
 }
 
 static void
 build_begin (Ais *a)
 {
     DlhPass *begin = dlh_chains_pass (a->c, "begin", DLH_PASS_EVERY);
-    DlhNode *b = look_up (a, AIS_B), *change = look_up (a, AIS_CHANGE);
-    DlhNode *eps = of_chains (a, step_sizes (a));
-    DlhStream *stream = dlh_chains_stream (a->c, "momentum");
+    DlhNode *eps = jittered (a), *b, *change;
     g_autofree DlhNode **v = g_new (DlhNode *, a->n);
 
-    for (guint i = 0; i < a->n; i++)
-        v[i] = dlh_chains_normal (a->c, stream, i);
+    temperatures (a, &b, &change);
+    draw_momenta (a, eps, v);
     dlh_pass_assign (begin, a->weight, dlh_add (a->weight, dlh_mul (change, dlh_sub (a->p, a->s))));
     dlh_pass_assign (begin, a->energy, dlh_sub (kinetic (a, v), between (b, a->s, a->p)));
     dlh_pass_assign (begin, a->b, b);
     dlh_pass_assign (begin, a->eps, eps);
-    dlh_pass_assign (begin, a->left, dlh_cast (scalar (a, (double)a->opt->steps), DLH_I64));
+    dlh_pass_assign (begin, a->left, dlh_cast (ais_scalar (a, (double)a->opt->steps), DLH_I64));
     for (guint i = 0; i < a->n; i++) {
+        if (momenta_last (a))
+            dlh_pass_assign (begin, a->kept[i], v[i]);
         dlh_pass_assign (begin, a->v[i],
                          kick (a, i, v[i], dlh_scale (eps, 0.5), b, a->gs[i], a->gp[i]));
         dlh_pass_assign (begin, a->new_q[i], a->q[i]);
@@ -293,7 +325,8 @@ build_leap (Ais *a)
     for (guint i = 0; i < a->n; i++)
         q[i] = dlh_add (a->new_q[i], dlh_mul (a->v[i], dlh_chains_spread (a->c, a->eps, i)));
     evaluate (a, q, &s, &p, gs, gp);
-    factor = dlh_where (dlh_less (scalar (a, 1.5), left), scalar (a, 1), scalar (a, 0.5));
+    factor =
+        dlh_where (dlh_less (ais_scalar (a, 1.5), left), ais_scalar (a, 1), ais_scalar (a, 0.5));
     for (guint i = 0; i < a->n; i++) {
         DlhNode *v = kick (a, i, a->v[i], dlh_mul (a->eps, factor), a->b, gs[i], gp[i]);
 
@@ -337,6 +370,10 @@ build_finish (Ais *a)
         dlh_pass_assign (finish, a->q[i], dlh_chains_where (a->c, yes, a->new_q[i], a->q[i]));
         dlh_pass_assign (finish, a->gs[i], dlh_chains_where (a->c, yes, a->new_gs[i], a->gs[i]));
         dlh_pass_assign (finish, a->gp[i], dlh_chains_where (a->c, yes, a->new_gp[i], a->gp[i]));
+        // Turned round where the proposal is rejected, without which the density is not invariant.
+        if (momenta_last (a))
+            dlh_pass_assign (finish, a->kept[i],
+                             dlh_chains_where (a->c, yes, a->v[i], dlh_neg (a->kept[i])));
     }
     dlh_pass_assign (finish, a->s, dlh_where (yes, a->new_s, a->s));
     dlh_pass_assign (finish, a->p, p);
@@ -349,50 +386,6 @@ build_finish (Ais *a)
                      dlh_cast (dlh_less (dlh_full_like (change, MAX_DIVERGENCE), change), DLH_F64));
     dlh_pass_report (finish, "temperature", a->b);
     dlh_pass_report (finish, "step_size", a->eps);
-}
-
-/* Tuning. */
-
-// Factors of the step sizes, (groups).
-static DlhNode *
-growth (Ais *a, DlhPass *tune)
-{
-    const AisOptions *opt = a->opt;
-    DlhNode *first =
-        dlh_broadcast (dlh_less (round_step (a), scalar (a, 0.5)), dlh_shape (a->n_groups));
-    DlhNode *mean, *high;
-
-    if (strcmp (opt->tuning, "official") != 0)
-        return dlh_exp (dlh_scale (dlh_offset (of_groups (a, a->accept), -opt->target), GAIN));
-    // One number for all, in each group's place.
-    mean = dlh_where (first, dlh_full_like (a->mean_accept, opt->target), a->mean_accept);
-    high = dlh_less (dlh_full_like (mean, opt->target), mean);
-    dlh_pass_assign (
-        tune, a->mean_accept,
-        dlh_add (dlh_scale (mean, OFFICIAL_MEMORY),
-                 dlh_scale (dlh_broadcast (dlh_mean_all (a->accepted), dlh_shape (a->n_groups)),
-                            1 - OFFICIAL_MEMORY)));
-    return dlh_where (high, dlh_full_like (mean, OFFICIAL_GROW),
-                      dlh_full_like (mean, OFFICIAL_SHRINK));
-}
-
-static void
-build_tune (Ais *a)
-{
-    gint64 T = a->opt->temperatures, each = dlh_chains_count (a->c) / a->n_groups;
-    DlhPass *tune = dlh_chains_pass (a->c, "tune", DLH_PASS_WARMUP);
-    DlhShape shape = dlh_shape (T, a->n_groups);
-    DlhNode *eps =
-        dlh_reshape (dlh_slice (dlh_reshape (a->eps, dlh_shape (a->n_groups, each)), 1, 0, 1, 1),
-                     dlh_shape (a->n_groups));
-    DlhNode *rows = dlh_arange (dlh_chains_graph (a->c), DLH_F64, T);
-    DlhNode *here = dlh_equal (rows, dlh_broadcast (look_up (a, AIS_ROW), dlh_shape (T)));
-
-    here = dlh_broadcast (dlh_reshape (here, dlh_shape (T, 1)), shape);
-    dlh_pass_assign (tune, a->table, dlh_where (here, dlh_broadcast (eps, shape), a->table));
-    dlh_pass_assign (
-        tune, a->next_eps,
-        dlh_clamp (dlh_mul (eps, growth (a, tune)), a->opt->min_step, a->opt->max_step));
 }
 
 static gboolean
@@ -416,6 +409,13 @@ check (DlhChains *c, const AisOptions *opt, GError **error)
                      opt->step_size, opt->min_step, opt->max_step);
         return FALSE;
     }
+    if (strcmp (opt->schedule, "adaptive") == 0 && dlh_chains_n_warmup (c) > 0 &&
+        dlh_chains_count (c) < 2 * dlh_chains_n_groups (c)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "schedule=adaptive measures how chains of an example differ: give 2 chains or "
+                     "more, or schedule=sigmoid");
+        return FALSE;
+    }
     return TRUE;
 }
 
@@ -435,16 +435,22 @@ ais_build (DlhChains *c, gconstpointer options, GError **error)
                       .v = g_new (DlhNode *, n),
                       .new_q = g_new (DlhNode *, n),
                       .new_gs = g_new (DlhNode *, n),
-                      .new_gp = g_new (DlhNode *, n)};
+                      .new_gp = g_new (DlhNode *, n),
+                      .kept = g_new (DlhNode *, n)};
 
     if (!check (c, opt, error))
         return FALSE;
+    a.adaptive = strcmp (opt->schedule, "adaptive") == 0 && warmup >= opt->temperatures - 1;
     if (warmup > 0 && warmup < opt->temperatures - 1)
         dlh_chains_note (c,
                          "note: ais tunes step sizes in %" G_GINT64_FORMAT
                          " transitions, the path has %" G_GINT64_FORMAT
                          ": those of later temperatures are as given",
                          warmup, opt->temperatures - 1);
+    if (!a.adaptive && strcmp (opt->schedule, "adaptive") == 0)
+        dlh_chains_note (c,
+                         "note: ais adapts temperatures in a warm-up of a path at least, and has "
+                         "none: the schedule is sigmoid");
     make_state (&a);
     if (!dlh_graph_check (dlh_chains_graph (c), error))
         return FALSE;
@@ -453,7 +459,7 @@ ais_build (DlhChains *c, gconstpointer options, GError **error)
     build_leap (&a);
     build_finish (&a);
     if (warmup > 0)
-        build_tune (&a);
+        ais_build_tune (&a);
     return dlh_graph_check (dlh_chains_graph (c), error);
 }
 
@@ -464,7 +470,7 @@ ais_path (gconstpointer options)
 }
 
 static const DlhTransition ais_transition = {
-    .size = sizeof (DlhTransition), .build = ais_build, .path = ais_path};
+    .size = sizeof (DlhTransition), .build = ais_build, .between = ais_between, .path = ais_path};
 static const DlhSampler ais = {.size = sizeof (DlhSampler), .transition = &ais_transition};
 
 DLH_PLUGIN_DEFINE (
@@ -473,13 +479,17 @@ DLH_PLUGIN_DEFINE (
                           "Densities from the start to the target, both counted: a path has one "
                           "transition less",
                           .unit = "densities"),
-                 DLH_CHOICE (AisOptions, schedule, "sigmoid", "sigmoid|linear",
-                             "Of inverse temperatures from 0 to 1"),
+                 DLH_CHOICE (AisOptions, schedule, "sigmoid", "sigmoid|linear|adaptive",
+                             "Of inverse temperatures from 0 to 1; adaptive: placed in the warm-up "
+                             "by how much the density changes between them"),
                  DLH_DOUBLE (AisOptions, radius, 4, 0.0, 100.0,
                              "The sigmoid schedule's arguments are from minus this to this",
                              .flags = DLH_MIN_OPEN),
                  DLH_INT (AisOptions, steps, 10, 1, 1000000, "Leapfrog steps of a transition",
                           .unit = "steps"),
+                 DLH_CHOICE (AisOptions, momentum, "new", "new|kept",
+                             "new: drawn for each transition; kept: renewed in part, so that few "
+                             "steps, even one, travel far"),
                  DLH_CHOICE (AisOptions, tuning, "groups", "groups|official",
                              "Of step sizes in the warm-up: for each example by its chains; or one "
                              "for all, as in the paper's code"),
@@ -490,6 +500,9 @@ DLH_PLUGIN_DEFINE (
                              "Leapfrog step size that tuning starts from, or of all temperatures "
                              "without a warm-up"),
                  DLH_DOUBLE (AisOptions, min_step, 1e-4, 1e-12, 1e6, "Least tuned step size"),
-                 DLH_DOUBLE (AisOptions, max_step, 0.5, 1e-12, 1e6, "Greatest tuned step size")),
+                 DLH_DOUBLE (AisOptions, max_step, 0.5, 1e-12, 1e6, "Greatest tuned step size"),
+                 DLH_DOUBLE (AisOptions, jitter, 0.2, 0.0, 1.0,
+                             "Each chain's step size times 1 +- this, anew for each transition",
+                             .flags = DLH_MAX_OPEN)),
     .name = "ais", .version = "1.0", .paper = "1611.04273",
     .summary = "Annealed importance sampling: weights and draws, from a prior to a posterior");

@@ -34,5 +34,7 @@ ais_entry (const AisOptions *opt, AisEntry what, gboolean reverse, gint64 k)
     }
     if (what == AIS_B)
         return temperature (opt, to);
-    return what == AIS_ROW ? (double)to : temperature (opt, to) - temperature (opt, from);
+    if (what == AIS_ROW || what == AIS_FROM)
+        return (double)(what == AIS_ROW ? to : from);
+    return temperature (opt, to) - temperature (opt, from);
 }
