@@ -196,7 +196,7 @@ best_says_step (void)
 static void
 plugins_compared (void)
 {
-    DlhComponent *components[DLH_COMM + 1] = {NULL};
+    DlhComponent *components[DLH_LAST_KIND + 1] = {NULL};
     g_autoptr (GHashTable) origin = checkpoint_origin (components);
     g_autoptr (GHashTable) silent = new_metadata (NULL), same = new_metadata (""),
                            other = new_metadata ("optimizer sgd 2.0");

@@ -623,7 +623,7 @@ note_other_segments (void)
 static void
 kinds_named (void)
 {
-    for (guint kind = DLH_OPTIMIZER; kind <= DLH_COMM; kind++)
+    for (guint kind = DLH_OPTIMIZER; kind <= DLH_LAST_KIND; kind++)
         g_assert_cmpuint (dlh_plugin_kind_from_name (dlh_plugin_kind_name (kind)), ==, kind);
     g_assert_cmpstr (dlh_plugin_kind_name (DLH_SAMPLER), ==, "sampler");
     g_assert_cmpuint (dlh_plugin_kind_from_name ("optimiser"), ==, 0);

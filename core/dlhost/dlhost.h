@@ -22,6 +22,7 @@
 #include <dlhost/op.h>
 #include <dlhost/optimizer.h>
 #include <dlhost/option.h>
+#include <dlhost/perturb.h>
 #include <dlhost/plugin.h>
 #include <dlhost/random.h>
 #include <dlhost/reduce.h>

@@ -15,6 +15,7 @@ typedef struct {
     DlhStore *store;
     gboolean training; /* dropout drops, batch norm uses and updates batch statistics */
     GPtrArray *updates; /* (element-type DlhNode): assignments to run with a training step */
+    GPtrArray *notes;   /* (nullable) (element-type utf8): lines for the run's log */
 } DlhBuild;
 
 /** dlh_dense: (.., n_in) to (.., @n_out): weight (n_out, n_in), bias (n_out) zeros. */

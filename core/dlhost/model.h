@@ -17,6 +17,7 @@ typedef struct {
     gint64 n_classes;
     gint64 vocabulary;
     double target_std; /* of standardised targets, 1 otherwise */
+    gint64 n_examples; /* for training; 0: not known */
 } DlhProblem;
 
 /** dlh_problem_describe: fills @problem, up to its size, with what a model must know of @data. */
@@ -40,6 +41,14 @@ typedef struct {
     DlhNode *value;
 } DlhMetric;
 
+/* A parameter with a Gaussian posterior, elements independent, as a perturbation gives it. */
+typedef struct {
+    gsize size;
+    DlhVariable *variable;
+    DlhNode *mean, *std;
+    DlhNode *draw; /* (nullable): a draw less the mean, of the batch */
+} DlhWeightPosterior;
+
 /* What a supervised model makes of a batch. */
 typedef struct {
     gsize size;
@@ -48,7 +57,18 @@ typedef struct {
     DlhNode *target;             /* (nullable): what the prediction is scored on */
     double n_cases;              /* cases that the mean is over: batch, or batch times time */
     DlhMetric metrics[8];        /* beyond the loss; ends with name NULL */
+    const DlhWeightPosterior *posteriors; /* (array length=n_posteriors): of perturbed parameters */
+    guint n_posteriors;
+    DlhDistribution *averaged; /* (nullable): the prediction averaged over draws of the weights */
 } DlhObjective;
+
+/* The interface of a plugin of kind objective: what a supervised model is fitted by. */
+typedef struct {
+    gsize size;
+    /* Changes the loss of what the model has made, and adds metrics. @n_batch: examples in it. */
+    gboolean (*build) (DlhBuild *build, const DlhProblem *problem, gconstpointer options,
+                       gint64 n_batch, DlhObjective *objective, GError **error);
+} DlhObjectiveRole;
 
 /* Role: maps a batch of inputs to a loss and the predictive distribution behind it. */
 typedef struct {

@@ -22,7 +22,11 @@ typedef enum {
     DLH_TASK,
     DLH_BACKEND,
     DLH_COMM,
+    DLH_PERTURB,   /* noise on the weights of a model */
+    DLH_OBJECTIVE, /* what a model is fitted by, in the place of its own loss */
 } DlhPluginKind;
+
+#define DLH_LAST_KIND DLH_OBJECTIVE
 
 /* The fixed part of the note's descriptor. */
 typedef struct {

@@ -43,6 +43,10 @@ static const Kind kinds[] = {
                      .roles = {{offsetof (DlhSampler, transition), TABLE (DlhTransition, build)}}},
     [DLH_DATASET] = {.table = TABLE (DlhDataset, load)},
     [DLH_TASK] = {.table = TABLE (DlhTask, run)},
+    [DLH_OBJECTIVE] = {.table = TABLE (DlhObjectiveRole, build)},
+    [DLH_PERTURB] = {.table = {sizeof (DlhPerturbation), 0, NULL},
+                     .roles = {{offsetof (DlhPerturbation, estimator), TABLE (DlhEstimator, product)},
+                               {offsetof (DlhPerturbation, noise), TABLE (DlhNoise, draw)}}},
 };
 
 /* Members are of a pointer's size or aligned to it: half of one is none. */

@@ -412,7 +412,7 @@ check_manifest (const DlhManifest *m, GError **error)
     if (!dlh_name_valid (m->name))
         return refuse (error, "is named '%s'; a plugin's name has only a-z, 0-9, '_' and '-'",
                        m->name);
-    if (m->kind < DLH_OPTIMIZER || m->kind > DLH_COMM)
+    if (m->kind < DLH_OPTIMIZER || m->kind > DLH_LAST_KIND)
         return refuse (error,
                        "is of kind %u (plugin interface %u.%u), unknown to this dlhost "
                        "(%u.%u)",

@@ -23,18 +23,19 @@ static const char *const kind_names[] = {
     [DLH_SAMPLER] = "sampler",         [DLH_DATASET] = "dataset",
     [DLH_ENVIRONMENT] = "environment", [DLH_TASK] = "task",
     [DLH_BACKEND] = "backend",         [DLH_COMM] = "comm",
+    [DLH_PERTURB] = "perturb",         [DLH_OBJECTIVE] = "objective",
 };
 
 const char *
 dlh_plugin_kind_name (DlhPluginKind kind)
 {
-    return kind >= DLH_OPTIMIZER && kind <= DLH_COMM ? kind_names[kind] : "plugin";
+    return kind >= DLH_OPTIMIZER && kind <= DLH_LAST_KIND ? kind_names[kind] : "plugin";
 }
 
 DlhPluginKind
 dlh_plugin_kind_from_name (const char *name)
 {
-    for (guint kind = DLH_OPTIMIZER; kind <= DLH_COMM; kind++)
+    for (guint kind = DLH_OPTIMIZER; kind <= DLH_LAST_KIND; kind++)
         if (strcmp (name, kind_names[kind]) == 0)
             return kind;
     return 0;

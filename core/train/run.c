@@ -9,7 +9,7 @@ struct _DlhRun {
     gpointer host;
     DlhStore *store;
     DlhData *data;
-    DlhComponent *components[DLH_COMM + 1];
+    DlhComponent *components[DLH_LAST_KIND + 1];
 };
 
 DlhRun *

@@ -109,7 +109,9 @@ static gboolean
 build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
 {
     const DlhModel *model = dlh_component_interface (t->model);
-    DlhBuild build = {sizeof build, b->graph, t->store, training, b->updates};
+    DlhBuild build = {sizeof build, b->graph,
+                      t->store,     training,
+                      b->updates,   training && !t->noted ? t->notes : NULL};
     DlhNode *input = dlh_input (b->graph, "x", dlh_tensor_get_dtype (x), dlh_tensor_get_shape (x));
     DlhNode *target =
         y ? dlh_input (b->graph, "y", dlh_tensor_get_dtype (y), dlh_tensor_get_shape (y)) : NULL;
@@ -145,7 +147,7 @@ build_part (gpointer data, gint64 n, GError **error)
     DlhTrainer *t = b->trainer;
     const DlhModel *model = dlh_component_interface (t->model);
     g_autoptr (GPtrArray) updates = g_ptr_array_new (); // the whole batch has made them
-    DlhBuild build = {sizeof build, b->graph, t->store, TRUE, updates};
+    DlhBuild build = {sizeof build, b->graph, t->store, TRUE, updates, NULL};
     DlhNode *x = dlh_slice (b->x, 0, 0, n, 1), *y = b->y ? dlh_slice (b->y, 0, 0, n, 1) : NULL;
     g_autofree DlhObjective *part = g_new0 (DlhObjective, 1);
     g_autofree char *scope = dlh_graph_swap_scope (b->graph, "");

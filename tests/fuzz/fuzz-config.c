@@ -16,7 +16,7 @@ check_error (const GError *error)
 static void
 check_round_trip (const Config *config)
 {
-    DlhComponent *none[DLH_COMM + 1] = {NULL};
+    DlhComponent *none[DLH_LAST_KIND + 1] = {NULL};
     g_autofree char *json = config_to_json (config, none), *again_json = NULL;
     g_auto (Config) again = {0};
     g_autoptr (GError) error = NULL;
@@ -46,7 +46,7 @@ fuzz_config (const char *path)
         check_error (error);
         return FALSE;
     }
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         GHashTableIter iter;
         gpointer key, value;
 

@@ -13,7 +13,7 @@ checkpoint_origin (DlhComponent *const *components)
     GHashTable *origin = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, g_free);
     g_autoptr (GString) plugins = g_string_new (NULL);
 
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (components[kind]) {
             const DlhManifest *m = dlh_component_manifest (components[kind]);
 

@@ -153,7 +153,7 @@ static void
 add_plugins (GArray *facts, GPtrArray *plugins)
 {
     add (facts, "plugins", "all", "%u", plugins->len);
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         guint n = 0;
 
         for (guint i = 0; i < plugins->len; i++)

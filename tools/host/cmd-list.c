@@ -17,13 +17,13 @@ static gboolean
 kind_operand (const Invocation *inv, DlhPluginKind *kind, GError **error)
 {
     const char *name = inv->operands->len ? inv->operands->pdata[0] : NULL;
-    const char *names[DLH_COMM];
+    const char *names[DLH_LAST_KIND];
     const char *near;
 
     *kind = 0;
     if (!name || (*kind = dlh_plugin_kind_from_name (name)))
         return TRUE;
-    for (guint k = 1; k <= DLH_COMM; k++)
+    for (guint k = 1; k <= DLH_LAST_KIND; k++)
         names[k - 1] = dlh_plugin_kind_name (k);
     near = dlh_nearest_name (name, names, G_N_ELEMENTS (names));
     usage_error (

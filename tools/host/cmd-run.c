@@ -37,7 +37,7 @@ resume_run (Invocation *inv, GError **error)
     g_autofree char *file = g_build_filename (dir, "config.json", NULL);
 
     // A run goes on as it began; only how long it is may change.
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (inv->config.parts[kind].name || inv->config.out || inv->config.checkpoint ||
             inv->config_file)
             return usage_error (error,

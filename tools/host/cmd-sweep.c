@@ -59,7 +59,7 @@ collect_arguments (Invocation *inv, gint64 threads)
     GPtrArray *grid = invocation_flag_values (inv, "grid");
     const Config *c = &inv->config;
 
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         const char *name = dlh_plugin_kind_name (kind);
 
         if (c->parts[kind].name)
@@ -144,7 +144,7 @@ complete (Invocation *inv, GError **error)
         // A name that no file has: its parameters are not those of the plugins that are varied.
         if (kind && !parts[kind].name)
             parts[kind].name = g_strdup (VARIED);
-        for (kind = 1; kind <= DLH_COMM; kind++)
+        for (kind = 1; kind <= DLH_LAST_KIND; kind++)
             if (axis->option && g_hash_table_contains (parts[kind].settings, axis->option))
                 g_hash_table_add (own, g_strdup_printf ("%d.%s", kind, axis->option));
     }
@@ -153,7 +153,7 @@ complete (Invocation *inv, GError **error)
     for (guint i = 0; i < axes->len; i++) {
         const SweepAxis *axis = axes->pdata[i];
 
-        for (DlhPluginKind kind = 1; kind <= DLH_COMM; kind++) {
+        for (DlhPluginKind kind = 1; kind <= DLH_LAST_KIND; kind++) {
             g_autofree char *key = g_strdup_printf ("%d.%s", kind, axis->option);
 
             if (g_strcmp0 (parts[kind].name, VARIED) == 0)
@@ -241,7 +241,7 @@ is_described (const Invocation *inv)
     GHashTableIter iter;
     gpointer key;
 
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (g_hash_table_size (inv->config.parts[kind].settings))
             return TRUE;
     g_hash_table_iter_init (&iter, inv->given);
@@ -324,7 +324,7 @@ check_combination (const Sweep *sweep, const Combination *c, DlhRegistry *regist
         g_ptr_array_add (argv, c->args->pdata[i]);
     if (!command_line_parse (&run, (int)argv->len, (char *const *)argv->pdata, error))
         return FALSE;
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         const Part *part = &run.config.parts[kind];
         g_autoptr (DlhComponent) component = NULL;
 

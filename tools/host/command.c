@@ -350,7 +350,7 @@ invocation_complete (Invocation *inv, const char *file, GError **error)
     config_init (&base);
     if (file && !config_read (&base, file, error))
         return FALSE;
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         complete_part (&config->parts[kind], &base.parts[kind]);
     if (!g_hash_table_contains (inv->given, "seed"))
         config->seed = base.seed;

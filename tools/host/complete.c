@@ -338,7 +338,7 @@ offer_operands (Completion *c)
         return;
     g_strstrip (name);
     if (strcmp (name, "KIND") == 0)
-        for (guint kind = 1; kind <= DLH_COMM; kind++)
+        for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
             offer (c, "", dlh_plugin_kind_name (kind), " ");
     else if (strcmp (name, "COMMAND") == 0)
         offer_commands (c);

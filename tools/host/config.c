@@ -290,7 +290,7 @@ config_to_json (const Config *config, DlhComponent *const *components)
 {
     GString *out = g_string_new ("{\n");
 
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (components[kind])
             append_component (out, components[kind], config->parts[kind].name);
     // A seed above 2^63 does not fit the integers of JSON parsers: as text.

@@ -11,7 +11,7 @@ typedef struct {
 } Part;
 
 typedef struct {
-    Part parts[DLH_COMM + 1]; /* by kind */
+    Part parts[DLH_LAST_KIND + 1]; /* by kind */
     guint64 seed;
     gint64 threads;
     DlhDType dtype;

@@ -16,7 +16,7 @@ typedef struct {
     DlhRegistry *registry; /* not owned */
     DlhStore *store;
     DlhDType dtype;
-    DlhComponent *components[DLH_COMM + 1];
+    DlhComponent *components[DLH_LAST_KIND + 1];
     RunLog log;
     Progress progress;
     char *config_json;
@@ -289,7 +289,7 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
         return fail (error);
     signals_catch (config->quiet);
     run = dlh_run_new (&host_functions, &s, s.store);
-    for (guint kind = 1; kind <= DLH_COMM; kind++)
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (s.components[kind])
             dlh_run_set_component (run, s.components[kind]);
     if (dlh_run_execute (run, &error)) {

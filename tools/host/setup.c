@@ -15,11 +15,65 @@ load_component (DlhRegistry *registry, DlhPluginKind kind, const Part *part, GEr
     return dlh_registry_load (registry, kind, part->name, part->settings, error);
 }
 
+// The plugin that the option noise= names, when it is not one of the library's.
+static gboolean
+load_noise (DlhRegistry *registry, DlhComponent *perturb, DlhComponent **noise, GError **error)
+{
+    const DlhOption *table = dlh_component_option_table (perturb);
+
+    for (guint i = 0; i < dlh_component_manifest (perturb)->n_options; i++) {
+        g_autofree char *name = NULL;
+
+        if (strcmp (table[i].name, "noise") != 0 || table[i].type != DLH_OPTION_STRING)
+            continue;
+        name = dlh_component_option_text (perturb, i);
+        if (dlh_noise_named (name))
+            return TRUE;
+        *noise = dlh_registry_load (registry, DLH_PERTURB, name, NULL, error);
+        if (!*noise)
+            g_prefix_error (error, "noise=%s: neither a noise of the library (gaussian, fixed, "
+                                   "multiplicative, dropconnect) nor a plugin: ",
+                            name);
+        return *noise != NULL;
+    }
+    return TRUE;
+}
+
+// What changes a model becomes a part of it, so that no task need know.
+static gboolean
+wrap_model (DlhRegistry *registry, DlhComponent **components, GError **error)
+{
+    static const DlhPluginKind wrappers[] = {DLH_PERTURB, DLH_OBJECTIVE};
+    g_autoptr (DlhComponent) noise = NULL;
+
+    for (guint i = 0; i < G_N_ELEMENTS (wrappers); i++) {
+        DlhComponent *outer = components[wrappers[i]], *model = components[DLH_MODEL], *wrapped;
+
+        if (!outer)
+            continue;
+        if (!model) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                         "--%s changes a model, and there is none: give --model=NAME",
+                         dlh_plugin_kind_name (wrappers[i]));
+            return FALSE;
+        }
+        if (wrappers[i] == DLH_PERTURB && !load_noise (registry, outer, &noise, error))
+            return FALSE;
+        wrapped = wrappers[i] == DLH_PERTURB ? dlh_perturb_model (model, outer, noise, error)
+                                             : dlh_model_with_objective (model, outer, error);
+        if (!wrapped)
+            return FALSE;
+        dlh_component_unref (model);
+        components[DLH_MODEL] = wrapped;
+    }
+    return TRUE;
+}
+
 gboolean
 setup_components (const Config *config, DlhRegistry *registry, DlhComponent **components,
                   GError **error)
 {
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         const Part *part = &config->parts[kind];
 
         if (!part->name && g_hash_table_size (part->settings)) {
@@ -31,7 +85,7 @@ setup_components (const Config *config, DlhRegistry *registry, DlhComponent **co
         if (part->name && !(components[kind] = load_component (registry, kind, part, error)))
             return FALSE;
     }
-    return TRUE;
+    return wrap_model (registry, components, error);
 }
 
 DlhData *

@@ -242,7 +242,7 @@ plugin_name (const char *text)
 static DlhPluginKind
 kind_of_plugin (const Config *base, GPtrArray *chosen, const char *name)
 {
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         const char *text = base->parts[kind].name;
         g_autofree char *plugin = NULL;
 

@@ -5,7 +5,7 @@
 #include "config.h"
 
 typedef struct {
-    DlhComponent *components[DLH_COMM + 1];
+    DlhComponent *components[DLH_LAST_KIND + 1];
     DlhStore *store;
     DlhData *data;
     DlhTrainer *trainer;

@@ -242,7 +242,7 @@ read_config (RunData *run, GError **error)
     config_init (&config);
     if (!config_read (&config, path, error))
         return FALSE;
-    for (guint kind = 1; kind <= DLH_COMM; kind++) {
+    for (guint kind = 1; kind <= DLH_LAST_KIND; kind++) {
         const char *name = dlh_plugin_kind_name (kind);
         g_autoptr (GList) options =
             g_list_sort (g_hash_table_get_keys (config.parts[kind].settings), by_text);
