@@ -46,12 +46,18 @@ wrong_use (const DlhWeight *w, const DlhUse *use)
     return NULL;
 }
 
+// The data input of a use.
+static DlhNode *
+data_of (const DlhUse *use)
+{
+    return dlh_node_input (use->node, use->input == 2 ? 0 : 1 - use->input);
+}
+
 static char *
 lost_examples (const DlhPerturb *p, const DlhUse *use)
 {
     for (guint k = 0; k < 2; k++) {
-        const guint data = use->input == 2 ? 0 : 1 - use->input;
-        const DlhNode *x = k ? use->node : dlh_node_input (use->node, data);
+        const DlhNode *x = k ? use->node : data_of (use);
         const DlhCases *c = &p->cases[dlh_node_id (x)];
         g_autofree char *where = c->state == DLH_CASES_LOST ? dlh_node_describe (c->where) : NULL;
 
@@ -62,6 +68,27 @@ lost_examples (const DlhPerturb *p, const DlhUse *use)
             return g_strdup ("its product does not depend on the examples");
     }
     return NULL;
+}
+
+// A first state is a constant that no example has made: its rows are the examples' as those of the
+// states after it are.
+static void
+adopt_constants (DlhPerturb *p, const DlhWeight *w)
+{
+    const DlhUse *uses = (const DlhUse *)(gconstpointer)w->uses->data, *known = NULL;
+
+    for (guint i = 0; i < w->uses->len && !known; i++)
+        if (p->cases[dlh_node_id (data_of (&uses[i]))].state == DLH_CASES_ALONG)
+            known = &uses[i];
+    for (guint i = 0; i < w->uses->len && known; i++) {
+        const DlhNode *x = data_of (&uses[i]);
+
+        if (p->cases[dlh_node_id (x)].state != DLH_CASES_NONE ||
+            !dlh_shape_equal (dlh_node_shape (x), dlh_node_shape (data_of (known))))
+            continue;
+        p->cases[dlh_node_id (x)] = p->cases[dlh_node_id (data_of (known))];
+        p->cases[dlh_node_id (uses[i].node)] = p->cases[dlh_node_id (known->node)];
+    }
 }
 
 static char *
@@ -149,6 +176,7 @@ add_weight (DlhPerturb *p, DlhVariable *variable, DlhNode *const *roots, guint n
     w->value = dlh_read (p->build->graph, variable);
     w->uses = dlh_graph_uses (roots, n_roots, variable);
     w->is_bias = is_bias (w->uses);
+    adopt_constants (p, w);
     g_ptr_array_add (p->weights, w);
     if (!matches (p->options->weights, name))
         w->obstacle = g_strdup_printf ("weights=%s", p->options->weights);
