@@ -60,6 +60,7 @@ typedef struct {
     const DlhWeightPosterior *posteriors; /* (array length=n_posteriors): of perturbed parameters */
     guint n_posteriors;
     DlhDistribution *averaged; /* (nullable): the prediction averaged over draws of the weights */
+    gboolean calibrated;       /* evaluation says how well classes' probabilities are calibrated */
 } DlhObjective;
 
 /* The interface of a plugin of kind objective: what a supervised model is fitted by. */

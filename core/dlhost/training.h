@@ -74,6 +74,16 @@ DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, Dlh
 DLH_EXPORT gboolean dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                          const DlhTensor **prediction, GError **error);
 
+#define DLH_CALIBRATION_BINS 15
+/**
+ * dlh_trainer_calibration:
+ * @which: 0: the prediction; 1: the one averaged over draws of the weights
+ * @gaps: DLH_CALIBRATION_BINS sums over the last evaluation's cases: confidence less hits
+ * Returns: how many cases; 0 when the model's objective does not ask for it. Over all batches the sum
+ * of the bins' absolute sums by the cases is the expected calibration error.
+ */
+DLH_EXPORT double dlh_trainer_calibration (DlhTrainer *trainer, guint which, double *gaps);
+
 /** DlhGradient: a parameter and the loss's gradient by it, of its shape. */
 typedef struct {
     DlhVariable *variable;

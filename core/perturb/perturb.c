@@ -176,6 +176,7 @@ average (DlhPerturb *p, const DlhObjective *original, DlhObjective *objective, G
         return FALSE;
     }
     p->quiet = FALSE;
+    objective->calibrated = TRUE;
     for (guint i = 0; i < n; i++) {
         DlhObjective copy = *original;
 

@@ -46,6 +46,9 @@ DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
 void dlh_update_free (DlhUpdate *u);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
 
+/* calibration.c: (DLH_CALIBRATION_BINS) sums of confidence less hits; of a categorical. */
+DlhNode *dlh_calibration_gaps (DlhDistribution *prediction, DlhNode *target);
+
 /* beside.c: a phase that is computed on a thread of its own while steps go on. */
 typedef struct _DlhBeside DlhBeside;
 

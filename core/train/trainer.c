@@ -16,6 +16,7 @@ typedef struct {
     GPtrArray *parts;   /* DlhObjective: the model on a part of the batch */
     DlhTrainer *trainer;
     DlhNode *x, *y;                      /* inputs; y is NULL where there is none */
+    DlhNode *gaps[2];                    /* (nullable): of calibration, in evaluation */
     GHashTable *functions;               /* mask of phases -> DlhFunction */
     GArray *shown;                       /* DlhMetric: what the first outputs are */
     DlhFunction *prediction, *gradients; /* made when first asked for */
@@ -105,6 +106,16 @@ dlh_trainer_free (DlhTrainer *trainer)
 
 /* Building. */
 
+static void
+add_calibration (Built *b)
+{
+    DlhDistribution *d[2] = {b->objective.prediction, b->objective.averaged};
+
+    for (guint i = 0; i < 2; i++)
+        if (d[i] && b->objective.target && strcmp (dlh_distribution_name (d[i]), "categorical") == 0)
+            b->gaps[i] = dlh_calibration_gaps (d[i], b->objective.target);
+}
+
 static gboolean
 build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
 {
@@ -136,6 +147,8 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
     g_array_append_val (b->shown, loss);
     for (guint i = 0; i < G_N_ELEMENTS (b->objective.metrics) && b->objective.metrics[i].name; i++)
         g_array_append_val (b->shown, b->objective.metrics[i]);
+    if (!training && b->objective.calibrated)
+        add_calibration (b);
     return dlh_graph_check (b->graph, error);
 }
 
@@ -241,6 +254,9 @@ compile (DlhTrainer *t, Built *b, guint mask, GError **error)
     outputs = g_ptr_array_new ();
     for (guint i = 0; i < b->shown->len; i++)
         g_ptr_array_add (outputs, g_array_index (b->shown, DlhMetric, i).value);
+    for (guint i = 0; i < 2; i++)
+        if (b->gaps[i])
+            g_ptr_array_add (outputs, b->gaps[i]);
     if (b->update) {
         for (guint i = 0; i < b->updates->len; i++)
             g_ptr_array_add (outputs, b->updates->pdata[i]);
@@ -480,6 +496,21 @@ dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **
     if (!dlh_function_run (trainer->function, inputs, y ? 2 : 1, error))
         return explain (trainer, trainer->function, inputs, y ? 2 : 1, error);
     return TRUE;
+}
+
+double
+dlh_trainer_calibration (DlhTrainer *trainer, guint which, double *gaps)
+{
+    const Built *b = trainer->last;
+    const DlhTensor *sums;
+
+    memset (gaps, 0, DLH_CALIBRATION_BINS * sizeof *gaps);
+    if (which > 1 || !b || b->update || !b->gaps[which])
+        return 0;
+    sums = dlh_function_output (trainer->function, b->shown->len + (which && b->gaps[0] ? 1 : 0));
+    for (gint64 i = 0; i < DLH_CALIBRATION_BINS; i++)
+        gaps[i] = dlh_tensor_get (sums, i);
+    return (double)dlh_shape_count (dlh_node_shape (b->objective.target));
 }
 
 /* Looking without training. */

@@ -2,6 +2,7 @@
 // Evaluation: the loss and metrics of a model, usually from a checkpoint, on one split.
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "calibration.h"
 #include "pictures.h"
 
 #define MAX_VALUES 32
@@ -21,7 +22,7 @@ split_of (const char *name)
 
 static gboolean
 sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOptions *opt,
-             double *sums, GError **error)
+             double *sums, Calibration *calibration, GError **error)
 {
     DlhSplit split = split_of (opt->split);
     gint64 n = dlh_data_count (data, split);
@@ -36,6 +37,7 @@ sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOpti
             return FALSE;
         for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
             sums[i] += (double)m / (double)n * dlh_trainer_value (trainer, i);
+        calibration_add (calibration, trainer);
         dlh_run_progress (run, first + m, n, (double)(first + m));
         if (dlh_run_should_stop (run) && first + m < n) {
             g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
@@ -56,7 +58,8 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     g_autoptr (DlhTrainer) trainer = NULL;
     g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-    double sums[MAX_VALUES] = {0};
+    double sums[MAX_VALUES + 2] = {0};
+    Calibration calibration = {0};
     DlhProblem problem;
 
     if (!data)
@@ -72,13 +75,14 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     trainer = dlh_trainer_new (dlh_run_store (run), model, NULL, &problem, &training, error);
     if (trainer && dlh_trainer_steps (trainer) == 0)
         dlh_run_message (run, "note: no trained checkpoint is given: first values are scored");
-    if (!trainer || !sum_batches (run, trainer, data, opt, sums, error) ||
+    if (!trainer || !sum_batches (run, trainer, data, opt, sums, &calibration, error) ||
         !pictures_log (run, trainer, data, split_of (opt->split), opt->images,
                        dlh_trainer_steps (trainer), error))
         return FALSE;
     for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
         g_ptr_array_add (
             names, g_strdup_printf ("%s/%s", opt->split, dlh_trainer_value_name (trainer, i)));
+    calibration_report (&calibration, opt->split, names, sums, names->len);
     return dlh_run_log (run, "final", dlh_trainer_steps (trainer),
                         (const char *const *)names->pdata, sums, names->len, error);
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
+#include "calibration.h"
 #include "pictures.h"
 #include "watched.h"
 
@@ -32,6 +33,7 @@ typedef struct {
     DlhTensor *last_x, *last_y; /* the one that was taken last, NULL: none yet */
     double sums[MAX_VALUES];
     double n_summed;
+    Calibration calibration; /* of the split that is being evaluated */
     gint64 saved_at;          /* monotonic microseconds */
     double seen;              /* examples in this process */
     DlhVariable *accumulated; /* sums and n_summed, as they are at a checkpoint */
@@ -114,12 +116,16 @@ report (Train *t, const char *event, const char *prefix, gint64 step, GError **e
 {
     guint n = MIN (dlh_trainer_n_values (t->trainer), MAX_VALUES);
     g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
-    double values[MAX_VALUES];
+    double values[MAX_VALUES + 2];
 
     for (guint i = 0; i < n; i++) {
         g_ptr_array_add (names,
                          g_strdup_printf ("%s/%s", prefix, dlh_trainer_value_name (t->trainer, i)));
         values[i] = t->sums[i] / t->n_summed;
+    }
+    n = calibration_report (&t->calibration, prefix, names, values, n);
+    memset (&t->calibration, 0, sizeof t->calibration);
+    for (guint i = 0; i < n; i++) {
         watch (&t->monitor, names->pdata[i], values[i]);
         watch (&t->best, names->pdata[i], values[i]);
     }
@@ -151,6 +157,7 @@ evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event,
         if (!bx || !dlh_trainer_evaluate (t->trainer, bx, by, error))
             return FALSE;
         accumulate (t, (double)m);
+        calibration_add (&t->calibration, t->trainer);
     }
     return n == 0 || report (t, event, prefix, step, error);
 }
