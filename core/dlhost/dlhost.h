@@ -18,6 +18,7 @@
 #include <dlhost/layers.h>
 #include <dlhost/macros.h>
 #include <dlhost/matrix.h>
+#include <dlhost/mixture.h>
 #include <dlhost/model.h>
 #include <dlhost/op.h>
 #include <dlhost/optimizer.h>

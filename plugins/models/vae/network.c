@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
 #include <string.h>
-#include "network.h"
+#include "conv.h"
 
 static DlhNode *
-layers (DlhBuild *b, const VaeNetwork *net, const char *part, DlhNode *h, const DlhInts *units)
+layers (DlhBuild *b, const VaeNetwork *net, const char *part, DlhNode *h, const DlhInts *units,
+        const char *activation)
 {
     for (gsize i = 0; i < units->n; i++) {
         g_autofree char *name = g_strdup_printf ("%s%" G_GSIZE_FORMAT, part, i + 1);
 
-        h = dlh_dense (b, name, h, units->values[i], dlh_init_named ("glorot"), TRUE);
-        h = dlh_activation (h, net->activation);
+        h = dlh_dense (b, name, h, units->values[i], dlh_init_named (net->init), TRUE);
+        h = dlh_activation (h, activation);
     }
     return h;
+}
+
+static gboolean
+is_conv (const VaeNetwork *net)
+{
+    return strcmp (net->network, "conv") == 0;
 }
 
 DlhDistribution *
@@ -26,14 +33,30 @@ vae_prior (DlhBuild *b, const DlhProblem *problem, gconstpointer options, gint64
     return dlh_gaussian (zero, zero, 1);
 }
 
+static DlhNode *
+refuse_pictures (DlhBuild *b, const DlhProblem *problem)
+{
+    g_autoptr (GError) error = NULL;
+    const VaeNetwork conv = {.network = "conv"};
+
+    vae_check (problem, &conv, &error);
+    return dlh_graph_fail (b->graph, DLH_ERROR_SHAPE, "%s", error->message);
+}
+
 DlhDistribution *
 vae_encode (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x)
 {
     const VaeNetwork *net = options;
-    const DlhInit init = dlh_init_named ("glorot");
-    DlhNode *h = layers (b, net, "encoder", dlh_flatten (x, 1), &net->encoder);
+    const DlhInit init = dlh_init_named (net->init);
+    gint64 channels;
+    DlhNode *h;
 
-    (void)problem;
+    if (!is_conv (net))
+        h = layers (b, net, "encoder", dlh_flatten (x, 1), &net->encoder, net->activation);
+    else if (vae_conv_fits (problem->input_shape, &channels))
+        h = vae_conv_encoder (b, x, init);
+    else
+        h = refuse_pictures (b, problem);
     return dlh_gaussian (dlh_dense (b, "mean", h, net->latents, init, TRUE),
                          dlh_dense (b, "log_std", h, net->latents, init, TRUE), 1);
 }
@@ -47,15 +70,32 @@ log_std_of (DlhBuild *b, const VaeNetwork *net)
                           (DlhInit){DLH_INIT_ZEROS, 0, 0});
 }
 
+// One number for each element of an example, (n, ..).
+static DlhNode *
+decoder_outputs (DlhBuild *b, const DlhProblem *problem, const VaeNetwork *net, DlhNode *z)
+{
+    const gboolean same = strcmp (net->decoder_activation, "same") == 0;
+    const DlhInit init = dlh_init_named (net->init);
+    gint64 channels;
+    DlhNode *h;
+
+    if (is_conv (net))
+        return vae_conv_fits (problem->input_shape, &channels)
+                   ? vae_conv_decoder (b, z, channels, init)
+                   : refuse_pictures (b, problem);
+    h = layers (b, net, "decoder", z, &net->decoder,
+                same ? net->activation : net->decoder_activation);
+    return dlh_dense (b, "output", h, dlh_shape_count (problem->input_shape), init, TRUE);
+}
+
 DlhDistribution *
 vae_decode (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *z)
 {
     const VaeNetwork *net = options;
-    DlhNode *h = layers (b, net, "decoder", z, &net->decoder);
+    DlhNode *h = decoder_outputs (b, problem, net, z);
     DlhShape shape = problem->input_shape;
     guint rank = shape.rank;
 
-    h = dlh_dense (b, "output", h, dlh_shape_count (shape), dlh_init_named ("glorot"), TRUE);
     if (!dlh_node_failed (h))
         h = dlh_reshape (h, dlh_shape_insert (shape, 0, dlh_node_dim (h, 0)));
     if (strcmp (net->likelihood, "bernoulli") == 0)
@@ -69,13 +109,25 @@ const DlhLatent vae_latent = {
     .size = sizeof (DlhLatent), .prior = vae_prior, .decode = vae_decode, .encode = vae_encode};
 
 gboolean
-vae_check (const DlhProblem *problem, GError **error)
+vae_check (const DlhProblem *problem, gconstpointer options, GError **error)
 {
-    if (problem->vocabulary == 0)
-        return TRUE;
-    g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
-                 "the inputs are tokens, this model wants real numbers or pixels in [0, 1]");
-    return FALSE;
+    gint64 channels;
+
+    if (problem->vocabulary > 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
+                     "the inputs are tokens, this model wants real numbers or pixels in [0, 1]");
+        return FALSE;
+    }
+    if (is_conv (options) && !vae_conv_fits (problem->input_shape, &channels)) {
+        g_autofree char *shape = dlh_shape_to_string (problem->input_shape);
+
+        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
+                     "network=conv takes pictures [64,64] or [channels,64,64], the inputs are %s: "
+                     "use network=mlp",
+                     shape);
+        return FALSE;
+    }
+    return TRUE;
 }
 
 DlhStream *
@@ -85,4 +137,38 @@ vae_stream (DlhBuild *b)
                                              b->training ? "latents" : "latents_evaluated");
 
     return dlh_store_stream (b->store, name);
+}
+
+VaeDraw
+vae_draw (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x,
+          DlhObjective *objective)
+{
+    VaeDraw draw = {.q = vae_encode (b, problem, options, x)};
+
+    draw.prior = vae_prior (b, problem, options, dlh_node_dim (x, 0));
+    draw.z = dlh_rsample (draw.q, vae_stream (b));
+    dlh_objective_predict (objective, vae_decode (b, problem, options, draw.z), x);
+    return draw;
+}
+
+DlhNode *
+vae_warmed_up (DlhBuild *b, double value, gint64 n)
+{
+    const DlhDType dtype = dlh_store_get_dtype (b->store);
+    g_autofree char *name = g_strdup_printf ("%s/warmup_step", dlh_graph_get_scope (b->graph));
+    g_autoptr (GError) error = NULL;
+    DlhVariable *counter;
+    DlhNode *step;
+
+    if (n == 0 || !b->training)
+        return dlh_scalar (b->graph, dtype, value);
+    counter = dlh_store_variable (b->store, name, DLH_I64, dlh_shape (),
+                                  (DlhInit){DLH_INIT_ZEROS, 0, 0}, &error);
+    if (!counter)
+        return dlh_graph_fail (b->graph, error->code, "%s", error->message);
+    step = dlh_read (b->graph, counter);
+    if (b->updates)
+        g_ptr_array_add (b->updates, dlh_assign (counter, dlh_offset (step, 1)));
+    step = dlh_scale (dlh_cast (step, DLH_F64), 1 / (double)n);
+    return dlh_cast (dlh_scale (dlh_clamp (step, 0, 1), value), dtype);
 }

@@ -11,8 +11,9 @@
 
 #define VAE_FIELDS                                                                                 \
     gint64 latents;                                                                                \
+    const char *network;                                                                           \
     DlhInts encoder, decoder;                                                                      \
-    const char *activation, *likelihood;                                                           \
+    const char *activation, *decoder_activation, *init, *likelihood;                               \
     double variance
 
 typedef struct {
@@ -21,13 +22,20 @@ typedef struct {
 
 #define VAE_OPTIONS(Options)                                                                       \
     DLH_INT (Options, latents, 10, 1, 100000, "Latent variables"),                                 \
-        DLH_INTS (Options, encoder, "[400]", 1, 1000000, "Units of the encoder's layers",          \
+        DLH_CHOICE (Options, network, "mlp", "mlp|conv",                                           \
+                    "Dense layers; or convolutions with batch normalisation for 64x64 pictures"),  \
+        DLH_INTS (Options, encoder, "[400]", 1, 1000000, "Units of the encoder's dense layers",    \
                   .flags = DLH_ALLOW_EMPTY),                                                       \
-        DLH_INTS (Options, decoder, "[400]", 1, 1000000, "Units of the decoder's layers",          \
+        DLH_INTS (Options, decoder, "[400]", 1, 1000000, "Units of the decoder's dense layers",    \
                   .flags = DLH_ALLOW_EMPTY),                                                       \
         DLH_CHOICE (Options, activation, "tanh",                                                   \
                     "relu|tanh|sigmoid|elu|gelu|softplus|leaky_relu|identity",                     \
-                    "After each hidden layer"),                                                    \
+                    "After each dense layer"),                                                     \
+        DLH_CHOICE (Options, decoder_activation, "same",                                           \
+                    "same|relu|tanh|sigmoid|elu|gelu|softplus|leaky_relu|identity",                \
+                    "After each dense layer of the decoder; same: as the encoder's"),              \
+        DLH_CHOICE (Options, init, "glorot", "glorot|he|lecun|fan_in|orthogonal",                  \
+                    "First weights; fan_in: uniform up to 1 / sqrt (inputs)"),                     \
         DLH_CHOICE (Options, likelihood, "bernoulli", "bernoulli|gaussian|sigmoid_gaussian",       \
                     "Of the inputs: logits; a Gaussian around the outputs, or around their "       \
                     "sigmoid"),                                                                    \
@@ -42,7 +50,20 @@ DlhDistribution *vae_encode (DlhBuild *b, const DlhProblem *problem, gconstpoint
                              DlhNode *x);
 extern const DlhLatent vae_latent;
 
-/* FALSE when the inputs are tokens. */
-gboolean vae_check (const DlhProblem *problem, GError **error);
+/* FALSE when the inputs are tokens, or not what the network takes. */
+gboolean vae_check (const DlhProblem *problem, gconstpointer options, GError **error);
 /* The stream of the latents: evaluation does not disturb training. */
 DlhStream *vae_stream (DlhBuild *b);
+
+/* A batch and one draw of the latents for each of its examples. */
+typedef struct {
+    DlhDistribution *q, *prior;
+    DlhNode *z; /* (B, latents), gradients flow through it */
+} VaeDraw;
+
+/* Sets prediction and target; objective->loss is minus the mean log-likelihood. */
+VaeDraw vae_draw (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x,
+                  DlhObjective *objective);
+/* @value, or in training the part of it that has been reached after a linear rise from 0 over @n
+ * steps. Evaluation always has all of it, so that its results can be compared. */
+DlhNode *vae_warmed_up (DlhBuild *b, double value, gint64 n);

@@ -14,16 +14,14 @@ static gboolean
 vae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
            DlhObjective *objective, GError **error)
 {
-    DlhDistribution *q, *p;
     DlhNode *kl, *log_likelihood;
+    VaeDraw draw;
 
     (void)y;
-    if (!vae_check (problem, error))
+    if (!vae_check (problem, options, error))
         return FALSE;
-    q = vae_encode (b, problem, options, x);
-    p = vae_decode (b, problem, options, dlh_rsample (q, vae_stream (b)));
-    dlh_objective_predict (objective, p, x);
-    kl = dlh_mean_all (dlh_kl (q, vae_prior (b, problem, options, dlh_node_dim (x, 0))));
+    draw = vae_draw (b, problem, options, x, objective);
+    kl = dlh_mean_all (dlh_kl (draw.q, draw.prior));
     log_likelihood = dlh_neg (objective->loss);
     objective->loss = dlh_add (objective->loss, kl);
     dlh_objective_add_metric (objective, "elbo", dlh_neg (objective->loss));

@@ -32,6 +32,9 @@ bench_init (Bench *bench, Check *c, const Problem *problem, DlhDType dtype, GHas
 
     if (!plugin)
         return FALSE;
+    // A model's loss may be a sum over all pixels: whatever its scale, it is given sane steps.
+    if (kind == DLH_MODEL)
+        training.clip_norm = 1;
     *bench = (Bench){.problem = problem, .dtype = dtype, .store = dlh_store_new (SEED, dtype)};
     bench->trainer =
         dlh_trainer_new (bench->store, kind == DLH_MODEL ? plugin : other,

@@ -33,6 +33,7 @@ problem_describe (const Problem *p)
                         .target_shape = target_shape (p),
                         .target_kind = p->target,
                         .n_classes = p->n_classes,
+                        .n_examples = 96,
                         .vocabulary = p->vocabulary,
                         .target_std = 1};
 }
