@@ -28,7 +28,7 @@ typedef struct {
 static double
 load_value (DlhDType dtype, const void *memory, gsize i)
 {
-    return dtype == DLH_F64 ? ((const double *) memory)[i] : ((const float *) memory)[i];
+    return dtype == DLH_F64 ? ((const double *)memory)[i] : ((const float *)memory)[i];
 }
 
 static guint16
@@ -39,26 +39,26 @@ new_slot (Case *c, gsize count)
 
     for (gsize i = 0; i < count; i++)
         if (c->dtype == DLH_F64)
-            ((double *) memory)[i] = g_rand_double_range (c->rand, -2, 2);
+            ((double *)memory)[i] = g_rand_double_range (c->rand, -2, 2);
         else
-            ((float *) memory)[i] = (float) g_rand_double_range (c->rand, -2, 2);
+            ((float *)memory)[i] = (float)g_rand_double_range (c->rand, -2, 2);
     c->slots[c->n_slots] = memory;
     c->slot_count[c->n_slots] = count;
-    return (guint16) c->n_slots++;
+    return (guint16)c->n_slots++;
 }
 
 static DlhShape
 random_domain (GRand *rand, gsize limit)
 {
-    DlhShape s = {.rank = (guint) g_rand_int_range (rand, 0, 5)};
+    DlhShape s = {.rank = (guint)g_rand_int_range (rand, 0, 5)};
     static const gint64 sizes[] = {1, 2, 3, 7, 10, 16, 33, 100, 513, 1000, 4099};
     gsize count = 1;
 
     for (guint i = 0; i < s.rank; i++) {
         do
             s.dims[i] = sizes[g_rand_int_range (rand, 0, G_N_ELEMENTS (sizes))];
-        while (count * (gsize) s.dims[i] > limit);
-        count *= (gsize) s.dims[i];
+        while (count * (gsize)s.dims[i] > limit);
+        count *= (gsize)s.dims[i];
     }
     return s;
 }
@@ -67,8 +67,8 @@ static void
 random_load (Case *c, guint i)
 {
     gint64 step = 1;
-    DlhEwLoad load = {.reg = (guint16) i, .dtype = c->dtype};
-    guint kind = (guint) g_rand_int_range (c->rand, 0, 4);
+    DlhEwLoad load = {.reg = (guint16)i, .dtype = c->dtype};
+    guint kind = (guint)g_rand_int_range (c->rand, 0, 4);
 
     // Full, one number, or broadcast along some axes.
     for (guint axis = c->domain.rank; axis-- > 0;) {
@@ -77,25 +77,26 @@ random_load (Case *c, guint i)
         load.strides[axis] = keep && c->domain.dims[axis] > 1 ? step : 0;
         step *= keep ? c->domain.dims[axis] : 1;
     }
-    load.slot = new_slot (c, (gsize) step);
+    load.slot = new_slot (c, (gsize)step);
     c->loads[i] = load;
 }
 
 static void
 random_instruction (Case *c, guint i)
 {
-    static const DlhEwId ids[] = {DLH_EW_add,   DLH_EW_sub, DLH_EW_mul,    DLH_EW_scale, DLH_EW_max,
-                                  DLH_EW_scale, DLH_EW_mul, DLH_EW_square, DLH_EW_neg,   DLH_EW_add};
+    static const DlhEwId ids[] = {DLH_EW_add, DLH_EW_sub,   DLH_EW_mul, DLH_EW_scale,
+                                  DLH_EW_max, DLH_EW_scale, DLH_EW_mul, DLH_EW_square,
+                                  DLH_EW_neg, DLH_EW_add};
     DlhEwInstruction in = {.dtype = c->dtype, .x = {0xffff, 0xffff, 0xffff}};
     DlhEwId id = ids[g_rand_int_range (c->rand, 0, G_N_ELEMENTS (ids))];
     guint n = id == DLH_EW_scale || id == DLH_EW_square || id == DLH_EW_neg ? 1 : 2;
 
-    in.y = (guint16) (c->n_loads + c->n_constants + i);
+    in.y = (guint16)(c->n_loads + c->n_constants + i);
     for (guint k = 0; k < n; k++)
-        in.x[k] = (guint16) g_rand_int_range (c->rand, MAX (0, (int) in.y - 5), in.y);
+        in.x[k] = (guint16)g_rand_int_range (c->rand, MAX (0, (int)in.y - 5), in.y);
     in.p[0] = 0.75;
     in.loop = dlh_loops ()->ew[id][c->dtype - 1];
-    c->ids[i] = (int) id;
+    c->ids[i] = (int)id;
     c->instructions[i] = in;
 }
 
@@ -108,11 +109,11 @@ random_outputs (Case *c)
         DlhEwStore s = {.dtype = c->dtype};
 
         // Distinct registers, mostly results.
-        s.reg = (guint16) (i == 0 ? c->n_registers - 1
-                                  : first + (guint) g_rand_int_range (
-                                                c->rand, 0, (gint32) c->n_instructions));
+        s.reg = (guint16)(i == 0 ? c->n_registers - 1
+                                 : first + (guint)g_rand_int_range (c->rand, 0,
+                                                                    (gint32)c->n_instructions));
         if (g_rand_int_range (c->rand, 0, 8) == 0)
-            s.reg = (guint16) g_rand_int_range (c->rand, 0, (gint32) first);
+            s.reg = (guint16)g_rand_int_range (c->rand, 0, (gint32)first);
         s.slot = new_slot (c, c->count);
         c->stores[i] = s;
     }
@@ -120,10 +121,10 @@ random_outputs (Case *c)
         DlhEwSum s = {.dtype = c->dtype, .scale = 0.5};
         gsize n = 1;
 
-        s.reg = (guint16) g_rand_int_range (c->rand, 0, (gint32) c->n_registers);
+        s.reg = (guint16)g_rand_int_range (c->rand, 0, (gint32)c->n_registers);
         for (guint axis = 0; axis < c->domain.rank; axis++) {
             s.reduced[axis] = i == 1 ? TRUE : g_rand_boolean (c->rand);
-            n *= s.reduced[axis] ? 1 : (gsize) c->domain.dims[axis];
+            n *= s.reduced[axis] ? 1 : (gsize)c->domain.dims[axis];
         }
         s.slot = new_slot (c, n);
         c->sums[i] = s;
@@ -135,17 +136,17 @@ random_case (Case *c, GRand *rand, DlhShape domain)
 {
     *c = (Case){.rand = rand, .dtype = g_rand_boolean (rand) ? DLH_F64 : DLH_F32};
     c->domain = domain;
-    c->count = (gsize) dlh_shape_count (c->domain);
-    c->n_loads = (guint) g_rand_int_range (rand, 1, 6);
-    c->n_constants = (guint) g_rand_int_range (rand, 0, 2);
-    c->n_instructions = (guint) g_rand_int_range (rand, 1, 10);
-    c->n_stores = (guint) g_rand_int_range (rand, 0, 4);
-    c->n_sums = (guint) g_rand_int_range (rand, 0, 3);
+    c->count = (gsize)dlh_shape_count (c->domain);
+    c->n_loads = (guint)g_rand_int_range (rand, 1, 6);
+    c->n_constants = (guint)g_rand_int_range (rand, 0, 2);
+    c->n_instructions = (guint)g_rand_int_range (rand, 1, 10);
+    c->n_stores = (guint)g_rand_int_range (rand, 0, 4);
+    c->n_sums = (guint)g_rand_int_range (rand, 0, 3);
     c->n_registers = c->n_loads + c->n_constants + c->n_instructions;
     for (guint i = 0; i < c->n_loads; i++)
         random_load (c, i);
     for (guint i = 0; i < c->n_constants; i++)
-        c->constants[i] = (DlhEwConstant){(guint16) (c->n_loads + i), c->dtype, 1.25};
+        c->constants[i] = (DlhEwConstant){(guint16)(c->n_loads + i), c->dtype, 1.25};
     for (guint i = 0; i < c->n_instructions; i++)
         random_instruction (c, i);
     random_outputs (c);
@@ -167,15 +168,15 @@ evaluate (const Case *c, void *const *slots, gsize element, double *reg)
     gsize rest = element;
 
     for (guint axis = c->domain.rank; axis-- > 0;) {
-        index[axis] = (gint64) (rest % (gsize) c->domain.dims[axis]);
-        rest /= (gsize) c->domain.dims[axis];
+        index[axis] = (gint64)(rest % (gsize)c->domain.dims[axis]);
+        rest /= (gsize)c->domain.dims[axis];
     }
     for (guint i = 0; i < c->n_loads; i++) {
         gint64 at = 0;
 
         for (guint axis = 0; axis < c->domain.rank; axis++)
             at += index[axis] * c->loads[i].strides[axis];
-        reg[i] = load_value (c->dtype, slots[c->loads[i].slot], (gsize) at);
+        reg[i] = load_value (c->dtype, slots[c->loads[i].slot], (gsize)at);
     }
     for (guint i = 0; i < c->n_constants; i++)
         reg[c->n_loads + i] = c->constants[i].value;
@@ -209,7 +210,7 @@ evaluate (const Case *c, void *const *slots, gsize element, double *reg)
             g_assert_not_reached ();
         }
         // Double rounding of one operation in float is harmless.
-        reg[in->y] = c->dtype == DLH_F32 ? (float) y : y;
+        reg[in->y] = c->dtype == DLH_F32 ? (float)y : y;
     }
 }
 
@@ -219,12 +220,12 @@ sum_index (const Case *c, const DlhEwSum *s, gsize element)
     gsize at = 0, step = 1;
 
     for (guint axis = c->domain.rank; axis-- > 0;) {
-        gsize i = element % (gsize) c->domain.dims[axis];
+        gsize i = element % (gsize)c->domain.dims[axis];
 
-        element /= (gsize) c->domain.dims[axis];
+        element /= (gsize)c->domain.dims[axis];
         if (!s->reduced[axis]) {
             at += i * step;
-            step *= (gsize) c->domain.dims[axis];
+            step *= (gsize)c->domain.dims[axis];
         }
     }
     return at;
@@ -273,7 +274,7 @@ check_case (Case *c, gboolean in_place, guint number)
         }
     }
     for (guint i = 0; in_place && i < c->n_stores; i++) {
-        guint k = (guint) g_rand_int_range (c->rand, 0, (gint32) c->n_loads);
+        guint k = (guint)g_rand_int_range (c->rand, 0, (gint32)c->n_loads);
 
         // Only results of instructions may be in place.
         if (used[k] || c->slot_count[c->loads[k].slot] != c->count ||
@@ -298,7 +299,7 @@ check_case (Case *c, gboolean in_place, guint number)
     for (guint i = 0; i < c->n_sums && good; i++)
         for (gsize e = 0; e < c->slot_count[c->sums[i].slot] && good; e++) {
             double got = load_value (c->dtype, c->slots[c->sums[i].slot], e);
-            double want = (double) (0.5L * sum[i][e]);
+            double want = (double)(0.5L * sum[i][e]);
             // A block's partial sums have 32 terms; blocks and chunks follow.
             double tolerance = eps * fabs (want) + 100 * DBL_EPSILON * size[i][e];
 
@@ -337,27 +338,45 @@ run_cases (guint32 seed, guint n, gsize limit, gboolean in_place)
 }
 
 static void
-random_small (void)                        // "/ew/random-programs/small-domains-exact"
+random_small (void) // "/ew/random-programs/small-domains-exact"
 {
     run_cases (1, 400, 3000, FALSE);
 }
 
 static void
-random_large (void)                        // "/ew/random-programs/large-domains-exact"
+random_large (void) // "/ew/random-programs/large-domains-exact"
 {
     run_cases (2, 60, 200000, FALSE);
 }
 
 static void
-random_in_place (void)                     // "/ew/random-programs/in-place-exact"
+random_in_place (void) // "/ew/random-programs/in-place-exact"
 {
     run_cases (3, 300, 5000, TRUE);
     run_cases (4, 20, 200000, TRUE);
 }
 
+// Operands that do not fit the cache go in short blocks, with a rest in the last one.
+static void
+random_streams (void) // "/ew/random-programs/short-blocks-exact"
+{
+    GRand *rand = g_rand_new_with_seed (6);
+    gboolean good = TRUE;
+
+    for (guint i = 0; i < 16 && good; i++) {
+        Case c;
+
+        random_case (&c, rand, dlh_shape (300007));
+        c.n_sums = 0;
+        good = check_case (&c, i % 2 == 0, i);
+        free_case (&c);
+    }
+    g_rand_free (rand);
+}
+
 // The same program gives the same bytes on one thread, two and five.
 static void
-threads_bitwise (void)                     // "/ew/random-programs/threads-bitwise"
+threads_bitwise (void) // "/ew/random-programs/threads-bitwise"
 {
     GRand *rand = g_rand_new_with_seed (5);
     guint before = dlh_get_threads ();
@@ -390,7 +409,7 @@ threads_bitwise (void)                     // "/ew/random-programs/threads-bitwi
 
 // Shapes for which the sums are cut up in each way: whole rows, strips of columns, partial sums.
 static void
-large_sums (void)                          // "/ew/large-sums/every-cut-exact"
+large_sums (void) // "/ew/large-sums/every-cut-exact"
 {
     const struct {
         DlhShape domain;
@@ -422,9 +441,9 @@ large_sums (void)                          // "/ew/large-sums/every-cut-exact"
 
             for (guint axis = 0; axis < c.domain.rank; axis++) {
                 c.sums[k].reduced[axis] = cases[i].reduced[axis];
-                n *= cases[i].reduced[axis] ? 1 : (gsize) c.domain.dims[axis];
+                n *= cases[i].reduced[axis] ? 1 : (gsize)c.domain.dims[axis];
             }
-            c.sums[k].reg = (guint16) (c.n_registers - 1 - k);
+            c.sums[k].reg = (guint16)(c.n_registers - 1 - k);
             c.sums[k].dtype = c.dtype;
             c.sums[k].scale = 0.5;
             c.sums[k].slot = new_slot (&c, n);
@@ -442,14 +461,14 @@ large_sums (void)                          // "/ew/large-sums/every-cut-exact"
 }
 
 static void
-empty_domain (void)                        // "/ew/empty-domain/sums-are-zero"
+empty_domain (void) // "/ew/empty-domain/sums-are-zero"
 {
     double out[3] = {7, 7, 7}, in[1] = {5};
     void *slots[] = {in, out};
     DlhEwLoad load = {.reg = 0, .slot = 0, .dtype = DLH_F64, .strides = {0, 1}};
     DlhEwSum sum = {.reg = 0, .slot = 1, .dtype = DLH_F64, .reduced = {TRUE, FALSE}, .scale = 1};
-    DlhEwProgram *program = dlh_ew_program_new (dlh_shape (0, 3), 1, &load, 1, NULL, 0, NULL, 0,
-                                                NULL, 0, &sum, 1);
+    DlhEwProgram *program =
+        dlh_ew_program_new (dlh_shape (0, 3), 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1);
 
     dlh_ew_program_run (program, slots);
     dlh_ew_program_free (program);
@@ -473,7 +492,7 @@ cover (gsize begin, gsize end, guint thread, gpointer data)
 }
 
 static void
-parallel_once_each (void)                  // "/ew/parallel-for/every-index-once"
+parallel_once_each (void) // "/ew/parallel-for/every-index-once"
 {
     guint before = dlh_get_threads ();
 
@@ -500,6 +519,7 @@ main (int argc, char **argv)
     g_test_add_func ("/ew/random-programs/small-domains-exact", random_small);
     g_test_add_func ("/ew/random-programs/large-domains-exact", random_large);
     g_test_add_func ("/ew/random-programs/in-place-exact", random_in_place);
+    g_test_add_func ("/ew/random-programs/short-blocks-exact", random_streams);
     g_test_add_func ("/ew/random-programs/threads-bitwise", threads_bitwise);
     g_test_add_func ("/ew/large-sums/every-cut-exact", large_sums);
     g_test_add_func ("/ew/empty-domain/sums-are-zero", empty_domain);

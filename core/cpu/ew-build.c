@@ -13,7 +13,11 @@
 #define SUM_CHUNK 16384
 #define SUM_CHUNKS 64
 // Operands of more bytes are not in the second-level cache.
-#define AHEAD_BYTES (1 << 20)
+#define CACHE_BYTES (1 << 20)
+// Of each operand that comes from memory: enough that a call costs little, few enough that all
+// operands go on side by side, as the processor's own prefetching wants it, and that operands which
+// lie a multiple of the page apart do not fill the first-level cache's sets.
+#define STREAM_BYTES 512
 // Buffers lie so many bytes further apart than their size: else they would share cache sets.
 #define BUFFER_GAP 128
 
@@ -21,7 +25,7 @@ typedef struct {
     DlhEwProgram *program;
     DlhShape domain;
     DlhDType dtype[DLH_EW_MAX_REGISTERS + 1];
-    int written[DLH_EW_MAX_REGISTERS + 1]; // instruction that writes the register, -1 for others
+    int written[DLH_EW_MAX_REGISTERS + 1];   // instruction that writes the register, -1 for others
     int last_read[DLH_EW_MAX_REGISTERS + 1]; // n_instructions when read at the end of the block
     guint n_reads[DLH_EW_MAX_REGISTERS + 1];
     int buffer[DLH_EW_MAX_REGISTERS + 1]; // -1 for none
@@ -62,7 +66,7 @@ add_load (DlhEwProgram *program, DlhShape domain, const DlhEwLoad *load)
 {
     EwExpand e = {.reg = load->reg, .slot = load->slot};
 
-    e.size = (guint) dlh_dtype_size (load->dtype);
+    e.size = (guint)dlh_dtype_size (load->dtype);
     e.rank = join_axes (domain, load->strides, e.dims, e.strides);
     if (e.rank == 1 && e.strides[0] == 1) {
         EwFull full = {load->reg, load->slot, e.size, NULL};
@@ -87,7 +91,7 @@ add_sum (DlhEwProgram *program, DlhShape domain, const DlhEwSum *sum, DlhDType i
     s.n_out = 1;
     for (guint i = 0; i < domain.rank; i++) {
         if (!sum->reduced[i])
-            s.n_out *= (gsize) domain.dims[i];
+            s.n_out *= (gsize)domain.dims[i];
         if (domain.dims[i] == 1)
             continue;
         // Steps are 0 or 1 at first: kept or not.
@@ -162,16 +166,16 @@ merge_product (Build *b, DlhEwInstruction *in)
 
     if (!product || !is_loop (product, DLH_EW_mul) || !(offset || is_loop (in, DLH_EW_div)))
         return;
-    in->loop = dlh_loops ()->pair[offset ? DLH_EW_MUL_OFFSET : DLH_EW_MUL_DIV]
-                                 [in->dtype == DLH_F64];
+    in->loop =
+        dlh_loops ()->pair[offset ? DLH_EW_MUL_OFFSET : DLH_EW_MUL_DIV][in->dtype == DLH_F64];
     in->x[2] = offset ? EW_NO_REGISTER : in->x[1];
     in->x[0] = product->x[0];
     in->x[1] = product->x[1];
     product->loop = NULL;
 }
 
-// x + (-y) and (-y) + x are x - y, x - (-y) is x + y: to the bit, but for the sign of a NaN. A step of
-// descent is a sum with a negated product, of which a pair remains.
+// x + (-y) and (-y) + x are x - y, x - (-y) is x + y: to the bit, but for the sign of a NaN. A step
+// of descent is a sum with a negated product, of which a pair remains.
 static void
 merge_negation (Build *b, DlhEwInstruction *in)
 {
@@ -244,19 +248,19 @@ find_reads (Build *b)
         const DlhEwInstruction *in = &program->instructions[i];
 
         g_assert (b->written[in->y] == -1);
-        b->written[in->y] = (int) i;
+        b->written[in->y] = (int)i;
         for (guint k = 0; k < 3; k++)
             if (in->x[k] != EW_NO_REGISTER) {
-                b->last_read[in->x[k]] = (int) i;
+                b->last_read[in->x[k]] = (int)i;
                 b->n_reads[in->x[k]]++;
             }
     }
     for (guint i = 0; i < program->n_stores; i++) {
-        b->last_read[program->stores[i].reg] = (int) program->n_instructions;
+        b->last_read[program->stores[i].reg] = (int)program->n_instructions;
         b->n_reads[program->stores[i].reg]++;
     }
     for (guint i = 0; i < program->n_sums; i++) {
-        b->last_read[program->sums[i].reg] = (int) program->n_instructions;
+        b->last_read[program->sums[i].reg] = (int)program->n_instructions;
         b->n_reads[program->sums[i].reg]++;
     }
 }
@@ -333,7 +337,7 @@ take_buffer (Build *b, gboolean *taken, guint16 reg)
     while (taken[i])
         i++;
     taken[i] = TRUE;
-    b->buffer[reg] = (int) i;
+    b->buffer[reg] = (int)i;
     b->n_buffers = MAX (b->n_buffers, i + 1);
     b->buffer_size = MAX (b->buffer_size, DLH_EW_BLOCK * dlh_dtype_size (b->dtype[reg]));
 }
@@ -365,11 +369,11 @@ give_buffers (Build *b)
         gsize size = dlh_dtype_size (in->dtype);
 
         for (guint k = 0; k < 3; k++)
-            release_buffer (b, taken, in->x[k], (int) i, size, TRUE);
+            release_buffer (b, taken, in->x[k], (int)i, size, TRUE);
         if (!stored[in->y])
             take_buffer (b, taken, in->y);
         for (guint k = 0; k < 3; k++)
-            release_buffer (b, taken, in->x[k], (int) i, size, FALSE);
+            release_buffer (b, taken, in->x[k], (int)i, size, FALSE);
     }
 }
 
@@ -387,7 +391,7 @@ kept_slice (Build *b, const DlhEwSum *sums)
         for (guint k = 0; k < b->program->n_sums; k++)
             if (sums[k].reduced[i] && b->domain.dims[i] != 1)
                 return slice == b->program->count ? 0 : slice;
-        slice /= (gsize) b->domain.dims[i];
+        slice /= (gsize)b->domain.dims[i];
     }
     return slice;
 }
@@ -408,7 +412,7 @@ are_columns (const DlhEwProgram *program)
 static gsize
 whole_rows (const DlhEwProgram *program)
 {
-    gsize length = (gsize) program->sums[0].dims[program->sums[0].rank - 1];
+    gsize length = (gsize)program->sums[0].dims[program->sums[0].rank - 1];
 
     return length < DLH_EW_BLOCK ? DLH_EW_BLOCK / length * length : DLH_EW_BLOCK;
 }
@@ -435,7 +439,7 @@ cut_sums (Build *b, const DlhEwSum *sums)
         } else if (are_columns (program)) {
             program->kind = EW_COLUMNS;
             program->block = DLH_EW_BLOCK;
-            program->columns = (gsize) program->sums[0].dims[1];
+            program->columns = (gsize)program->sums[0].dims[1];
             program->chunk = program->block;
         }
     }
@@ -453,13 +457,53 @@ cut_sums (Build *b, const DlhEwSum *sums)
     }
 }
 
+static gboolean
+is_from_memory (const DlhEwProgram *program)
+{
+    gsize size = 0;
+
+    for (guint i = 0; i < program->n_full; i++)
+        size += program->full[i].size;
+    return size * program->count >= CACHE_BYTES;
+}
+
+// Arrays that are read or written: those that are both count once.
+static guint
+count_streams (const DlhEwProgram *program)
+{
+    guint n = program->n_full;
+
+    for (guint i = 0; i < program->n_stores; i++) {
+        gboolean read = FALSE;
+
+        for (guint k = 0; k < program->n_full && !read; k++)
+            read = program->full[k].slot == program->stores[i].slot;
+        n += !read;
+    }
+    return n;
+}
+
+// Elements of a block where nothing is expanded for it and no sum is cut into its pieces. A single
+// array gains nothing from short ones.
+static gsize
+stream_block (const DlhEwProgram *program)
+{
+    gsize size = 1;
+
+    if (program->n_expand || count_streams (program) < 2 || !is_from_memory (program))
+        return DLH_EW_BLOCK;
+    for (guint i = 0; i < program->n_full; i++)
+        size = MAX (size, program->full[i].size);
+    return STREAM_BYTES / size;
+}
+
 static void
 cut (Build *b, const DlhEwSum *sums)
 {
     DlhEwProgram *program = b->program;
 
-    program->count = (gsize) dlh_shape_count (b->domain);
-    program->block = DLH_EW_BLOCK;
+    program->count = (gsize)dlh_shape_count (b->domain);
+    program->block = program->n_sums ? DLH_EW_BLOCK : stream_block (program);
     program->chunk = DLH_EW_BLOCK;
     if (program->n_sums && program->count)
         cut_sums (b, sums);
@@ -475,9 +519,9 @@ cut (Build *b, const DlhEwSum *sums)
     if (program->n_chunks < 2 * program->grain) {
         program->n_states = 1;
     } else {
-        guint n = MAX (dlh_get_threads (), (guint) g_get_num_processors ());
+        guint n = MAX (dlh_get_threads (), (guint)g_get_num_processors ());
 
-        program->n_states = (guint) MIN (n, program->n_chunks);
+        program->n_states = (guint)MIN (n, program->n_chunks);
     }
 }
 
@@ -504,22 +548,24 @@ time_of (const DlhEwInstruction *in)
     return in->loop == dlh_loops ()->pair[DLH_EW_MUL_DIV][in->dtype == DLH_F64] ? 3 : 1;
 }
 
-// Operands larger than the second-level cache are fetched ahead, evenly in time.
+// Operands larger than the second-level cache are fetched ahead, evenly in time; not where blocks
+// are short: there it costs more than it brings.
 static void
 plan_ahead (DlhEwProgram *program)
 {
+    const gboolean streams = !program->n_sums && program->block < DLH_EW_BLOCK;
     gsize lines = 0, time = 0, done = 0, passed = 0;
 
+    if (streams || !is_from_memory (program) || program->kind == EW_COLUMNS)
+        return;
     for (guint i = 0; i < program->n_full; i++)
         lines += program->full[i].size * DLH_EW_BLOCK / 64;
-    if (lines * program->count < AHEAD_BYTES / 64 * DLH_EW_BLOCK || program->kind == EW_COLUMNS)
-        return;
     program->lines_ahead = g_new0 (guint, program->n_instructions);
     for (guint i = 0; i < program->n_instructions; i++)
         time += time_of (&program->instructions[i]);
     for (guint i = 0; i < program->n_instructions; i++) {
         passed += time_of (&program->instructions[i]);
-        program->lines_ahead[i] = (guint) (lines * passed / time - done);
+        program->lines_ahead[i] = (guint)(lines * passed / time - done);
         done += program->lines_ahead[i];
     }
 }
@@ -534,7 +580,7 @@ find_constant_rows (DlhEwProgram *program)
         EwExpand e = program->expand[i];
 
         if (e.rank == 2 && e.strides[0] == 0 && e.strides[1] == 1 && program->kind != EW_COLUMNS &&
-            program->block % (gsize) e.dims[1] == 0 && program->chunk % (gsize) e.dims[1] == 0)
+            program->block % (gsize)e.dims[1] == 0 && program->chunk % (gsize)e.dims[1] == 0)
             program->once[program->n_once++] = e;
         else
             program->expand[n++] = e;
@@ -547,13 +593,13 @@ find_constant_rows (DlhEwProgram *program)
 static gsize
 aligned (gsize n)
 {
-    return (n + 63) & ~(gsize) 63;
+    return (n + 63) & ~(gsize)63;
 }
 
 static void
 fill_constant (char *to, const DlhEwConstant *c, void (*const *fill) (void *, const void *, gsize))
 {
-    guint size = (guint) dlh_dtype_size (c->dtype);
+    guint size = (guint)dlh_dtype_size (c->dtype);
     union {
         float f32;
         double f64;
@@ -564,16 +610,16 @@ fill_constant (char *to, const DlhEwConstant *c, void (*const *fill) (void *, co
 
     switch (c->dtype) {
     case DLH_F32:
-        value.f32 = (float) c->value;
+        value.f32 = (float)c->value;
         break;
     case DLH_F64:
         value.f64 = c->value;
         break;
     case DLH_I32:
-        value.i32 = (gint32) c->value;
+        value.i32 = (gint32)c->value;
         break;
     case DLH_I64:
-        value.i64 = (gint64) c->value;
+        value.i64 = (gint64)c->value;
         break;
     case DLH_BOOL:
         value.b = c->value != 0;
@@ -597,19 +643,19 @@ make_states (Build *b)
     program->memory =
         g_malloc (b->n_constants * constant_size + program->n_states * (table_size + rest_size) +
                   partial * sizeof (double) + 64);
-    at = (char *) aligned ((gsize) program->memory);
+    at = (char *)aligned ((gsize)program->memory);
     program->states = g_new0 (EwState, program->n_states);
     for (guint i = 0; i < program->n_states; i++) {
         EwState *state = &program->states[i];
 
-        state->reg = (void **) at;
-        state->scratch = (char **) (at + table_size / 2);
+        state->reg = (void **)at;
+        state->scratch = (char **)(at + table_size / 2);
         memset (at, 0, table_size);
         at += table_size;
         for (guint r = 0; r < program->n_registers; r++)
             if (b->buffer[r] >= 0)
-                state->reg[r] = state->scratch[r] = at + (gsize) b->buffer[r] * buffer_size;
-        state->acc = (double *) (at + b->n_buffers * buffer_size);
+                state->reg[r] = state->scratch[r] = at + (gsize)b->buffer[r] * buffer_size;
+        state->acc = (double *)(at + b->n_buffers * buffer_size);
         at += rest_size;
     }
     for (guint i = 0; i < b->n_constants; i++) {
@@ -618,7 +664,7 @@ make_states (Build *b)
             program->states[k].reg[b->constants[i].reg] = at;
         at += constant_size;
     }
-    program->acc = (double *) at;
+    program->acc = (double *)at;
 }
 
 static void
@@ -636,7 +682,7 @@ copy_instructions (Build *b, const DlhEwInstruction *instructions, guint n)
     for (guint i = 0; i < program->n_instructions; i++)
         for (guint k = 0; k < 3; k++)
             if (program->instructions[i].x[k] == EW_NO_REGISTER)
-                program->instructions[i].x[k] = (guint16) program->n_registers;
+                program->instructions[i].x[k] = (guint16)program->n_registers;
 }
 
 DlhEwProgram *
@@ -646,8 +692,8 @@ dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, 
                     const DlhEwStore *stores, guint n_stores, const DlhEwSum *sums, guint n_sums)
 {
     DlhEwProgram *program = g_new0 (DlhEwProgram, 1);
-    Build b = {.program = program, .domain = domain, .constants = constants,
-               .n_constants = n_constants};
+    Build b = {
+        .program = program, .domain = domain, .constants = constants, .n_constants = n_constants};
 
     g_assert (n_registers <= DLH_EW_MAX_REGISTERS);
     program->n_registers = n_registers;
@@ -664,8 +710,9 @@ dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, 
     for (guint i = 0; i < n_constants; i++)
         b.dtype[constants[i].reg] = constants[i].dtype;
     for (guint i = 0; i < n_stores; i++) {
-        EwStore s = {.reg = stores[i].reg, .slot = stores[i].slot,
-                     .size = (guint) dlh_dtype_size (stores[i].dtype)};
+        EwStore s = {.reg = stores[i].reg,
+                     .slot = stores[i].slot,
+                     .size = (guint)dlh_dtype_size (stores[i].dtype)};
 
         program->stores[program->n_stores++] = s;
     }

@@ -2,9 +2,10 @@
 /* The element-wise machine: a fused chain of element-wise ops is a short program run on blocks of
  * elements that stay in the first-level cache.
  *
- * A program works on a domain, the shape of the chain. For each block of DLH_EW_BLOCK consecutive
- * elements of the flattened domain, loads bring operands into registers (a full operand is used
- * where it lies, a broadcast one is expanded), instructions run, stores and sums take results out.
+ * A program works on a domain, the shape of the chain. For each block of at most DLH_EW_BLOCK
+ * consecutive elements of the flattened domain, loads bring operands into registers (a full operand
+ * is used where it lies, a broadcast one is expanded), instructions run, stores and sums take
+ * results out.
  * The cuts depend on the program alone and sums are combined in a fixed order, so results do not
  * depend on threads. A loop gives an element the same value wherever it stands in a block, so
  * stored results do not depend on the cuts either: fused or not, they are the same.
