@@ -87,6 +87,48 @@ schedule_ideal_bias (void)
     }
 }
 
+// Every 20th of 50 temperatures and the last, both ways; the tuned steps of those rows.
+static void
+schedule_stride (void)
+{
+    static const char *const ais[] = {"temperatures", "50", "steps", "1", "jitter", "0", NULL};
+    static const gint64 rows[] = {20, 40, 49};
+    const Linear m = linear (20, 5, 0.1);
+    g_auto (Bench) b = {0};
+    double x[20], at[50], z[5] = {0};
+
+    sheet_point (x, 20);
+    bench_init (&b, &m, 1, 2, FALSE, ais, 1);
+    set_examples (&b, x, 0);
+    for (gint64 t = 1; t < 50; t++) {
+        transitions (&b, 1);
+        at[t] = column (&b, "temperature")[0];
+    }
+    at[0] = 0;
+    dlh_tensor_set (variable (&b, "ais/stride"), 0, 20);
+    for (guint k = 0; k < 3; k++) {
+        double before = column (&b, "log_weight")[0], p, s, change;
+
+        p = dlh_tensor_get (variable (&b, "ais/log_density"), 0);
+        s = dlh_tensor_get (variable (&b, "ais/log_start"), 0);
+        transitions (&b, 1);
+        change = at[rows[k]] - (k ? at[rows[k - 1]] : 0);
+        near (column (&b, "temperature")[0], at[rows[k]], 0);
+        near (column (&b, "step_size")[0],
+              dlh_tensor_get (variable (&b, "ais/step_sizes"), rows[k]), 0);
+        // The first starts new chains.
+        if (k > 0)
+            near (column (&b, "log_weight")[0] - before, change * (p - s), 1e-9);
+    }
+    dlh_tensor_set (variable (&b, "ais/reverse"), 0, 1);
+    dlh_tensor_set (variable (&b, "chains/step"), 0, 49);
+    memcpy (dlh_tensor_get_data (variable (&b, "chains/z")), z, sizeof z);
+    for (guint k = 0; k < 3; k++) {
+        transitions (&b, 1);
+        near (column (&b, "temperature")[0], k < 2 ? at[49 - rows[k]] : 0, 0);
+    }
+}
+
 /* Adapted to the sheet's point by 400 chains: what ideal transitions would leave between the bounds
  * for the temperatures that the program then has, against the least for so many of them, (integral
  * of the square root of dE/db)^2 / T, and the sigmoid schedule's. */
@@ -609,6 +651,7 @@ main (int argc, char **argv)
     g_test_add_func ("/ais/schedule/golden", schedule_golden);
     g_test_add_func ("/ais/schedule/ideal-bias", schedule_ideal_bias);
     g_test_add_func ("/ais/schedule/adaptive", schedule_adaptive);
+    g_test_add_func ("/ais/schedule/stride", schedule_stride);
     g_test_add_func ("/ais/weights/log-mean-exp", log_mean_exp);
     g_test_add_func ("/ais/constant-decoder/exact", constant_decoder);
     g_test_add_func ("/ais/two-temperatures/prior-draws", two_temperatures);

@@ -68,7 +68,6 @@ def from_checkpoint_to_bounds():
     """The model is easy: 60 temperatures leave the bounds a fraction of a nat apart."""
     text = run(*SCORE, "--out=scored", "--task.simulated=6", "--task.batch=4", "--task.kde=1000",
                "--task.importance=700")
-    assert "no trained checkpoint" not in text, text
     found, rows = final("scored"), table("scored")
     data = [row for row in rows if row["kind"] == "data"]
     made = [row for row in rows if row["kind"] == "simulated"]
@@ -84,7 +83,27 @@ def from_checkpoint_to_bounds():
     assert abs(found["log_p"] - found["kde"]) < 0.5, found
     assert abs(found["log_p"] - found["importance"]) < 0.5, found
     assert 0 < found["log_p_se_chains"] < found["log_p_se"] + 1, found
-    assert (DIR / "scored" / "figures").is_dir()
+    for figure in ("bounds", "gaps"):
+        assert list((DIR / "scored" / "figures").glob(figure + ".*")), figure
+
+
+def bounds_meet_with_temperatures():
+    """Shorter paths have fewer densities of the same schedule; their bounds are wider apart."""
+    run(*SCORE, "--out=curve", "--task.simulated=9", "--task.curve=3,12")
+    with open(DIR / "curve" / "bounds.csv", newline="") as file:
+        rows = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    # 59 transitions, by strides of 29 and 5.
+    assert [row["temperatures"] for row in rows] == [4, 13, 60], rows
+    gaps = [row["upper"] - row["lower"] for row in rows]
+    assert gaps[0] > 0.1 and abs(gaps[1]) < 0.2 and abs(gaps[2]) < 0.1, gaps
+    last, found = rows[-1], final("curve")
+    for name in ("log_p", "lower", "upper"):
+        agree(last[name], found[name])
+        agree(last[name + "_se"], found[name + "_se"], 1e-5)
+    # The longest path is the same whether there are shorter ones or not.
+    run(*SCORE, "--out=alone", "--task.simulated=9", "--task.curve=1000")
+    for one, other in zip(table("curve"), table("alone")):
+        assert one["kind"] != "data" or one["log_p"] == other["log_p"], (one, other)
 
 
 def weights_are_in_the_file():
@@ -114,7 +133,7 @@ def batches_do_not_matter():
         agree(float(one["log_p"]), float(other["log_p"]), 1e-6)
 
 
-def goes_on(number):
+def goes_on(number, records_before=8):
     # Long enough to be still at it when the signal arrives.
     many = [s.replace("temperatures=60", "temperatures=400,steps=3") for s in SCORE]
     many += ["--task.simulated=8", "--task.batch=4", "--task.checkpoint=50", "--task.kde=500"]
@@ -123,7 +142,7 @@ def goes_on(number):
     process = subprocess.Popen([DLHOST, *many, f"--out={name}"], cwd=DIR, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     metrics, begun = DIR / name / "metrics.jsonl", time.monotonic()
-    while not metrics.exists() or metrics.read_bytes().count(b"\n") < 8:
+    while not metrics.exists() or metrics.read_bytes().count(b"\n") < records_before:
         assert time.monotonic() - begun < LIMIT and process.poll() is None, "it recorded nothing"
         time.sleep(0.0005)
     process.send_signal(number)
@@ -143,22 +162,50 @@ def kill_and_resume():
     goes_on(signal.SIGKILL)
 
 
+def estimates_resume():
+    """Stopped among the draws of the prior, which are many here, and the chains few."""
+    few = [s.replace("temperatures=60", "temperatures=4,steps=1") for s in SCORE]
+    few += ["--task.simulated=0", "--task.curve=2", "--task.checkpoint=7", "--task.kde=200000",
+            "--task.importance=60000"]
+    run(*few, "--out=whole-draws")
+    process = subprocess.Popen([DLHOST, *few, "--out=draws"], cwd=DIR, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    begun = time.monotonic()
+    while not list((DIR / "draws").glob("checkpoint-4*.safetensors")):
+        assert time.monotonic() - begun < LIMIT and process.poll() is None, "it saved nothing"
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=LIMIT)
+    run("resume", "draws")
+    for file in ("likelihood.csv", "likelihood.npz"):
+        assert (DIR / "draws" / file).read_bytes() == (DIR / "whole-draws" / file).read_bytes(), file
+    steps = [int(p.stem.split("-")[1]) for p in (DIR / "draws").glob("checkpoint-*.safetensors")]
+    # 7 transitions of a batch, 400 blocks of draws of the prior, 120 of the encoder.
+    assert max(steps) == 7 + 400 + 120, steps
+
+
 def refusals():
     text = run(*[s for s in SCORE if not s.startswith("--sampler")], "--sampler=hmc", "--out=no",
                code=2)
     assert "'hmc' does not weigh paths" in text and "--sampler=ais" in text, text
     text = run("--task=likelihood", "--sampler=ais", "--model=mlp", *MODEL[1:], "--out=no2", code=2)
     assert "'mlp' has no latent variables" in text, text
+    text = run(*[s for s in SCORE if s != TRAINED], "--out=no4", code=2)
+    assert "no trained checkpoint is given: give --checkpoint=FILE, or --task.untrained=true" in text
+    run(*[s for s in SCORE if s != TRAINED], "--task.untrained=true", "--task.simulated=0",
+        "--task.examples=1", "--out=first-values")
     text = run(*SCORE, "--task.examples=0", "--task.simulated=0", "--out=no3", code=2)
     assert "there is nothing to do" in text, text
 
 
 TESTS = [
     ("/likelihood/checkpoint/to-bounds", from_checkpoint_to_bounds),
+    ("/likelihood/curve/bounds-meet", bounds_meet_with_temperatures),
     ("/likelihood/files/hold-the-weights", weights_are_in_the_file),
     ("/likelihood/batches/do-not-matter", batches_do_not_matter),
     ("/likelihood/interrupt/resumes-with-equal-bytes", interrupt_and_resume),
     ("/likelihood/kill/resumes-with-equal-bytes", kill_and_resume),
+    ("/likelihood/draws/resume-with-equal-bytes", estimates_resume),
     ("/likelihood/refusals/say-what-to-give", refusals),
 ]
 

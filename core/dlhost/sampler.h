@@ -35,7 +35,9 @@ typedef struct {
     gboolean (*between) (DlhChains *chains, gconstpointer options, GError **error);
     /* (nullable): transitions of a path from the normalised start to the target, or back from draws
      * of it where the i64 state "reverse" is 1; the report "log_weight" says then what it weighs. A
-     * round begins at transition 0, and at the first after the warm-up. */
+     * round begins at transition 0, and at the first after the warm-up. With an i64 state "stride"
+     * of s > 1, if there is one, a path after the warm-up has every s-th of the densities and the
+     * last: s times fewer transitions, rounded up. */
     gint64 (*path) (gconstpointer options);
 } DlhTransition;
 

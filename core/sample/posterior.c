@@ -182,7 +182,7 @@ build_objective (DlhTarget *t, const DlhProblem *problem, DlhNode *x, DlhNode *y
         return FALSE;
     if (!objective->prediction || !objective->target) {
         g_set_error (
-            error, DLH_ERROR, DLH_ERROR_PLUGIN,
+            error, DLH_ERROR, DLH_ERROR_OPTION,
             "model '%s' states no predictive distribution of these data, so its parameters "
             "have no likelihood to sample by",
             name);

@@ -287,24 +287,39 @@ save_draws (Sample *s, GError **error)
     return !path || dlh_draws_save (s->draws, path, error);
 }
 
+// The final record: of what the sampler does not report there is no number.
 static gboolean
-conclude (Sample *s, GError **error)
+record (Sample *s, const Verdict *v, GError **error)
 {
     static const char *const names[] = {"sample/rhat",   "sample/ess_bulk", "sample/ess_tail",
                                         "sample/accept", "sample/ebfmi",    "sample/divergences",
                                         "sample/draws"};
+    const double values[] = {v->rhat,
+                             v->ess_bulk,
+                             v->ess_tail,
+                             v->accept,
+                             v->ebfmi,
+                             (double)v->n_divergent,
+                             (double)(dlh_draws_count (s->draws) * s->opt->chains)};
+    const char *known[G_N_ELEMENTS (values)];
+    double finite[G_N_ELEMENTS (values)];
+    guint n = 0;
+
+    for (guint i = 0; i < G_N_ELEMENTS (values); i++)
+        if (isfinite (values[i])) {
+            known[n] = names[i];
+            finite[n++] = values[i];
+        }
+    return dlh_run_log (s->run, "final", dlh_chains_done (s->chains), known, finite, n, error);
+}
+
+static gboolean
+conclude (Sample *s, GError **error)
+{
     Verdict v = diagnose (s);
     g_autofree char *text = doubts (s, &v);
-    double values[] = {v.rhat,
-                       v.ess_bulk,
-                       v.ess_tail,
-                       v.accept,
-                       v.ebfmi == INFINITY ? NAN : v.ebfmi,
-                       (double)v.n_divergent,
-                       (double)(dlh_draws_count (s->draws) * s->opt->chains)};
 
-    if (!save_draws (s, error) || !dlh_run_log (s->run, "final", dlh_chains_done (s->chains), names,
-                                                values, G_N_ELEMENTS (values), error))
+    if (!save_draws (s, error) || !record (s, &v, error))
         return FALSE;
     if (*text && s->opt->strict) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,

@@ -10,7 +10,8 @@
  *
  * so that E [exp w] is the normaliser of the density. Where the i64 state "reverse" is set, chains
  * start at the positions given, draws of the density, and go back from T-1 to 0: then E [exp w] is
- * the normaliser's reciprocal.
+ * the normaliser's reciprocal. The i64 state "stride" makes shorter paths, by every so manyth
+ * density.
  *
  * Two rounds: transitions of the warm-up write a table of step sizes by temperature, starting anew
  * every T-1 of them; the first transition after it starts chains with other random numbers, which
@@ -36,57 +37,6 @@ ais_clear (Ais *a)
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Ais, ais_clear)
-
-/* Where on the path. */
-
-DlhNode *
-ais_scalar (Ais *a, double value)
-{
-    return dlh_scalar (dlh_chains_graph (a->c), DLH_F64, value);
-}
-
-static DlhNode *
-truncated (DlhNode *x)
-{
-    return dlh_cast (dlh_cast (x, DLH_I64), DLH_F64);
-}
-
-DlhNode *
-ais_in_warmup (Ais *a)
-{
-    return dlh_less (dlh_chains_step (a->c), ais_scalar (a, (double)dlh_chains_n_warmup (a->c)));
-}
-
-// Transitions of this round done before this one, f64.
-static DlhNode *
-round_step (Ais *a)
-{
-    double length = (double)(a->opt->temperatures - 1);
-    DlhNode *step = dlh_chains_step (a->c);
-    DlhNode *rounds = truncated (dlh_scale (dlh_offset (step, 0.5), 1 / length));
-
-    return dlh_where (ais_in_warmup (a), dlh_sub (step, dlh_scale (rounds, length)),
-                      dlh_offset (step, -(double)dlh_chains_n_warmup (a->c)));
-}
-
-DlhNode *
-ais_is_first (Ais *a)
-{
-    return dlh_less (round_step (a), ais_scalar (a, 0.5));
-}
-
-DlhNode *
-ais_look_up (Ais *a, AisEntry what)
-{
-    gint64 T = a->opt->temperatures, n = T + 1;
-    g_autoptr (DlhTensor) table = dlh_tensor_new (DLH_F64, dlh_shape (2 * n), NULL);
-    DlhNode *k = dlh_min (dlh_offset (round_step (a), 1), ais_scalar (a, (double)T));
-    DlhNode *at = dlh_add (k, dlh_scale (dlh_cast (a->reverse, DLH_F64), (double)n));
-
-    for (gint64 i = 0; i < 2 * n; i++)
-        dlh_tensor_set (table, i, ais_entry (a->opt, what, i >= n, i % n));
-    return dlh_gather (dlh_constant (dlh_chains_graph (a->c), table), dlh_cast (at, DLH_I64), 0);
-}
 
 /* State. */
 
@@ -137,6 +87,7 @@ make_state (Ais *a)
     a->b = a->adaptive ? per_chain (a, "temperature")
                        : dlh_chains_state (a->c, "temperature", DLH_F64, dlh_shape (), zeros);
     a->reverse = integer (a, "reverse");
+    a->stride = integer (a, "stride");
     a->fresh = integer (a, "fresh");
     a->left = integer (a, "left");
     ais_make_tuned (a);
@@ -229,7 +180,7 @@ build_start (Ais *a)
 DlhNode *
 ais_step_sizes (Ais *a)
 {
-    DlhNode *row = dlh_gather (a->table, dlh_cast (ais_look_up (a, AIS_ROW), DLH_I64), 0);
+    DlhNode *row = ais_at_row (a->table, ais_row (a));
     DlhNode *first = ais_is_first (a);
     DlhNode *tuning = dlh_where (dlh_broadcast (first, dlh_shape (a->n_groups)),
                                  dlh_full_like (row, a->opt->step_size), a->next_eps);
@@ -272,32 +223,27 @@ draw_momenta (Ais *a, DlhNode *eps, DlhNode **v)
                         dlh_mul (v[i], dlh_chains_spread (a->c, renew, i)));
 }
 
-// b of this transition and its change before it, f64: scalars, or (C) of an adapted schedule.
-static void
-temperatures (Ais *a, DlhNode **b, DlhNode **change)
+// b of a row, f64: a scalar, or (C) of an adapted schedule.
+static DlhNode *
+temperature (Ais *a, DlhNode *row)
 {
     DlhShape shape = dlh_shape (dlh_chains_count (a->c));
-    DlhNode *to, *from, *warm;
+    DlhNode *b = ais_fixed (a, row);
 
-    *b = ais_look_up (a, AIS_B);
-    *change = ais_look_up (a, AIS_CHANGE);
     if (!a->adaptive)
-        return;
-    warm = dlh_broadcast (ais_in_warmup (a), shape);
-    to = dlh_gather (a->schedule, dlh_cast (ais_look_up (a, AIS_ROW), DLH_I64), 0);
-    from = dlh_gather (a->schedule, dlh_cast (ais_look_up (a, AIS_FROM), DLH_I64), 0);
-    *b = dlh_where (warm, dlh_broadcast (*b, shape), of_chains (a, to));
-    *change = dlh_where (warm, dlh_broadcast (*change, shape), of_chains (a, dlh_sub (to, from)));
+        return b;
+    return dlh_where (dlh_broadcast (ais_in_warmup (a), shape), dlh_broadcast (b, shape),
+                      of_chains (a, ais_at_row (a->schedule, row)));
 }
 
 static void
 build_begin (Ais *a)
 {
     DlhPass *begin = dlh_chains_pass (a->c, "begin", DLH_PASS_EVERY);
-    DlhNode *eps = jittered (a), *b, *change;
+    DlhNode *eps = jittered (a), *b = temperature (a, ais_row (a));
+    DlhNode *change = dlh_sub (b, temperature (a, ais_row_before (a)));
     g_autofree DlhNode **v = g_new (DlhNode *, a->n);
 
-    temperatures (a, &b, &change);
     draw_momenta (a, eps, v);
     dlh_pass_assign (begin, a->weight, dlh_add (a->weight, dlh_mul (change, dlh_sub (a->p, a->s))));
     dlh_pass_assign (begin, a->energy, dlh_sub (kinetic (a, v), between (b, a->s, a->p)));

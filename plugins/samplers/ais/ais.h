@@ -10,16 +10,8 @@ typedef struct {
     double radius, step_size, min_step, max_step, target, jitter;
 } AisOptions;
 
-/* What the k-th transition of a path does, k = 1 .. T - 1, in either direction; entry T stands for
- * all after it. Entries of the way back follow those of the way there. */
-typedef enum {
-    AIS_B = 1,  /* inverse temperature that it moves at */
-    AIS_CHANGE, /* of the inverse temperature before it moves */
-    AIS_ROW,    /* t: of the tables of step sizes and of inverse temperatures */
-    AIS_FROM,   /* t before it moves */
-} AisEntry;
-
-double ais_entry (const AisOptions *opt, AisEntry what, gboolean reverse, gint64 k);
+/* b_t of the sigmoid or the linear schedule, t = 0 .. T - 1. The ends are exact. */
+double ais_temperature (const AisOptions *opt, gint64 t);
 
 /* Arrays have a node a block. */
 typedef struct {
@@ -35,7 +27,8 @@ typedef struct {
     DlhNode *energy;                /* f64 (C): H at the transition's start */
     DlhNode *eps;                   /* f64 (C): of this transition */
     DlhNode *b;                     /* f64, adaptive (C): its inverse temperature */
-    DlhNode *reverse;               /* i64 */
+    DlhNode *reverse;               /* i64: the way back */
+    DlhNode *stride;                /* i64: a path by every so manyth temperature; 0 as 1 */
     DlhNode *fresh, *left;          /* i64: to be started; leapfrog steps to go */
     DlhNode *table;                 /* f64 (T, groups), tuned: step sizes */
     DlhNode *schedule;              /* f64 (T, groups), tuned: inverse temperatures, if adaptive */
@@ -49,8 +42,13 @@ DlhNode *ais_scalar (Ais *a, double value);
 /* bool: whether this is a transition of the warm-up, the first of a round. */
 DlhNode *ais_in_warmup (Ais *a);
 DlhNode *ais_is_first (Ais *a);
-/* f64: an entry of this transition. */
-DlhNode *ais_look_up (Ais *a, AisEntry what);
+/* f64: t that this transition moves at, and the one before it. */
+DlhNode *ais_row (Ais *a);
+DlhNode *ais_row_before (Ais *a);
+/* A row of a table (T, ..). */
+DlhNode *ais_at_row (DlhNode *table, DlhNode *row);
+/* f64: b_t of the schedule that is not adapted. */
+DlhNode *ais_fixed (Ais *a, DlhNode *row);
 /* (groups): step sizes of this transition before jitter. */
 DlhNode *ais_step_sizes (Ais *a);
 /* (C) to means (groups). */

@@ -91,20 +91,20 @@ deviation (Ais *a, DlhNode *x)
 }
 
 /* At the temperature that the chains have just moved at; and at the start of a path, where all that
- * has been weighed is the first change: w = (b_1 - b_0) (p - s). */
+ * has been weighed is the first change: w = b_1 (p - s). */
 static void
 measure (Ais *a, DlhPass *tune)
 {
     DlhNode *start = dlh_div (deviation (a, a->weight),
-                              dlh_broadcast (ais_look_up (a, AIS_CHANGE), dlh_shape (a->n_groups)));
+                              dlh_broadcast (ais_fixed (a, ais_row (a)), dlh_shape (a->n_groups)));
     DlhNode *first =
         dlh_broadcast (ais_is_first (a), dlh_shape (a->opt->temperatures, a->n_groups));
     DlhNode *at_start = with_row (a->deviations, is_row (a, ais_scalar (a, 0)), start);
     DlhNode *table = dlh_where (first, at_start, a->deviations);
 
-    dlh_pass_assign (tune, a->deviations,
-                     with_row (table, is_row (a, ais_look_up (a, AIS_ROW)),
-                               deviation (a, dlh_sub (a->p, a->s))));
+    dlh_pass_assign (
+        tune, a->deviations,
+        with_row (table, is_row (a, ais_row (a)), deviation (a, dlh_sub (a->p, a->s))));
 }
 
 void
@@ -114,8 +114,7 @@ ais_build_tune (Ais *a)
     DlhPass *tune = dlh_chains_pass (a->c, "tune", DLH_PASS_WARMUP);
     DlhNode *eps = ais_step_sizes (a);
 
-    dlh_pass_assign (tune, a->table,
-                     with_row (a->table, is_row (a, ais_look_up (a, AIS_ROW)), eps));
+    dlh_pass_assign (tune, a->table, with_row (a->table, is_row (a, ais_row (a)), eps));
     dlh_pass_assign (tune, a->next_eps,
                      dlh_clamp (dlh_mul (eps, growth (a, tune)), opt->min_step, opt->max_step));
     if (a->adaptive)
@@ -132,7 +131,7 @@ add_up (const AisOptions *opt, const double *deviations, gint64 n_groups, double
     double sum = 0;
 
     for (gint64 t = 1; t < T; t++) {
-        double change = ais_entry (opt, AIS_CHANGE, FALSE, t);
+        double change = ais_temperature (opt, t) - ais_temperature (opt, t - 1);
 
         below[t] = 0.5 * change * (deviations[(t - 1) * n_groups] + deviations[t * n_groups]);
         sum += below[t];
@@ -162,8 +161,8 @@ place (const AisOptions *opt, const double *deviations, gint64 n_groups, double 
             old++;
         if (!varies)
             old = MAX (k, 1);
-        low = old > 1 ? ais_entry (opt, AIS_B, FALSE, old - 1) : 0;
-        high = ais_entry (opt, AIS_B, FALSE, old);
+        low = ais_temperature (opt, old - 1);
+        high = ais_temperature (opt, old);
         part = varies ? (share - below[old - 1]) / (below[old] - below[old - 1]) : k > 0;
         part = CLAMP (part, 0, 1);
         b[k * n_groups] = k == 0 ? 0 : k == T - 1 ? 1 : low + part * (high - low);

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Chains, batch after batch: those of data, then those of simulated examples. Each batch has a
- * round that tunes, one that weighs and, where it is simulated, one back from the latents that it
- * was simulated from. The store knows the batch, the way and the transition, so a stopped run goes
- * on with the same bits. */
+ * round that tunes; then paths that weigh, of each length; then, where it is simulated, as many
+ * back from the latents that it was simulated from. The store knows the batch, the path and the
+ * transition, so a stopped run goes on with the same bits. */
 #include <math.h>
 #include <string.h>
 #include "likelihood.h"
 
-typedef enum {
-    STAGE_BEGIN = 0, /* the batch's chains are to be started */
-    STAGE_FORWARD,
-    STAGE_REVERSE,
-} Stage;
+// The batch's chains are to be started.
+#define BEGIN 0
 
 gboolean
 likelihood_simulate (Likelihood *l, GError **error)
@@ -111,32 +108,56 @@ lookup (Likelihood *l, const char *name)
     return v ? dlh_variable_tensor (v) : NULL;
 }
 
-static void
-set_reverse (Likelihood *l, gboolean reverse)
+gint64
+likelihood_length (const Likelihood *l, guint i)
 {
-    g_autofree char *name = g_strdup_printf ("%s/reverse", dlh_component_name (l->sampler));
-
-    dlh_tensor_set (lookup (l, name), 0, reverse);
+    return (l->path + l->strides[i] - 1) / l->strides[i];
 }
 
-// Back from the latents of the simulated examples, all chains of an example from the same.
-static void
-turn_back (Likelihood *l)
+static guint
+length_of_stage (Likelihood *l)
 {
-    DlhTensor *z = lookup (l, "chains/z");
+    return (guint)(*l->stage - 1) % l->n_paths;
+}
 
-    copy_rows (z, l->batch * l->opt->chains, l->simulated_z, first_of (l), l->m, l->opt->chains);
+static gboolean
+is_back (Likelihood *l)
+{
+    return *l->stage > l->n_paths;
+}
+
+static void
+set_state (Likelihood *l, const char *state, gint64 value)
+{
+    g_autofree char *name = g_strdup_printf ("%s/%s", dlh_component_name (l->sampler), state);
+    DlhTensor *t = lookup (l, name);
+
+    // Of data alone nothing goes back, and a sampler may have no stride.
+    if (t)
+        dlh_tensor_set (t, 0, (double)value);
+}
+
+// The next path of the batch, from where the warm-up ended. On the way back all chains of an
+// example start from the latents that it was simulated from.
+static void
+next_path (Likelihood *l)
+{
+    ++*l->stage;
+    if (is_back (l))
+        copy_rows (lookup (l, "chains/z"), l->batch * l->opt->chains, l->simulated_z, first_of (l),
+                   l->m, l->opt->chains);
     dlh_tensor_set (lookup (l, "chains/step"), 0, (double)l->path);
-    set_reverse (l, TRUE);
+    set_state (l, "reverse", is_back (l));
+    set_state (l, "stride", l->strides[length_of_stage (l)]);
 }
 
 static void
 keep_weights (Likelihood *l)
 {
     const double *w = dlh_chains_find_report (l->chains, "log_weight");
-    DlhTensor *to = *l->stage == STAGE_REVERSE ? l->reverse : l->forward;
+    DlhTensor *to = (is_back (l) ? l->reverse : l->forward)[length_of_stage (l)];
     gint64 first = first_of (l), C = l->opt->chains, kind = is_simulated (l) ? l->m : l->n;
-    gint64 offset = *l->stage == STAGE_FORWARD && is_simulated (l) ? l->n : 0;
+    gint64 offset = !is_back (l) && is_simulated (l) ? l->n : 0;
 
     for (gint64 i = 0; i < MIN (l->batch, kind - first) * C; i++)
         dlh_tensor_set (to, (offset + first) * C + i, w[i]);
@@ -153,37 +174,56 @@ count_acceptance (Likelihood *l)
 
         *l->sum_accept += accept[i];
         ++*l->n_accept;
-        if (*l->stage == STAGE_FORWARD && dlh_chains_done (l->chains) > l->path)
+        if (*l->stage == 1 && dlh_chains_done (l->chains) > l->path)
             dlh_tensor_set (l->accept, e,
                             dlh_tensor_get (l->accept, e) + accept[i] / (double)(C * l->path));
     }
 }
 
-// After the last transition of a way.
+// After the last transition of a path.
 static void
 advance (Likelihood *l)
 {
+    gint64 last = l->n_paths * (is_simulated (l) ? 2 : 1);
+
     keep_weights (l);
-    if (*l->stage == STAGE_FORWARD && is_simulated (l)) {
-        turn_back (l);
-        *l->stage = STAGE_REVERSE;
+    if (*l->stage < last) {
+        next_path (l);
         return;
     }
     ++*l->unit;
-    *l->stage = STAGE_BEGIN;
+    *l->stage = BEGIN;
+}
+
+// Of a batch up to the end of path @stage, with the warm-up.
+static gint64
+transitions_to (const Likelihood *l, gint64 stage)
+{
+    gint64 n = stage > 0 ? l->path : 0;
+
+    for (gint64 k = 0; k < stage; k++)
+        n += likelihood_length (l, (guint)k % l->n_paths);
+    return n;
+}
+
+gint64
+likelihood_transitions (const Likelihood *l)
+{
+    return n_batches (l->n, l->batch) * transitions_to (l, l->n_paths) +
+           n_batches (l->m, l->batch) * transitions_to (l, 2 * l->n_paths);
 }
 
 static gint64
 transitions_done (Likelihood *l)
 {
-    gint64 real = n_batches (l->n, l->batch), unit = *l->unit, done;
+    gint64 real = n_batches (l->n, l->batch), unit = *l->unit, stage = *l->stage, done;
 
-    done = MIN (unit, real) * 2 * l->path + MAX (unit - real, 0) * 3 * l->path;
-    if (*l->stage == STAGE_FORWARD)
-        done += dlh_chains_done (l->chains);
-    if (*l->stage == STAGE_REVERSE)
-        done += dlh_chains_done (l->chains) + l->path;
-    return done;
+    done = MIN (unit, real) * transitions_to (l, l->n_paths) +
+           MAX (unit - real, 0) * transitions_to (l, 2 * l->n_paths);
+    if (stage == BEGIN)
+        return done;
+    done += transitions_to (l, stage - 1) + dlh_chains_done (l->chains);
+    return stage > 1 ? done - l->path : done;
 }
 
 // Acceptance since the last record, and how even the weights of the present batch are.
@@ -204,29 +244,28 @@ record (Likelihood *l, gint64 done, GError **error)
     return dlh_run_log (l->run, "step", done, names, values, b ? 3 : 2, error);
 }
 
-static gboolean
+static void
 begin (Likelihood *l)
 {
     dlh_chains_restart (l->chains);
-    if (l->m)
-        set_reverse (l, FALSE);
-    *l->stage = STAGE_FORWARD;
-    return TRUE;
+    set_state (l, "reverse", 0);
+    set_state (l, "stride", 1);
+    *l->stage = 1;
 }
 
 gboolean
 likelihood_anneal (Likelihood *l, GError **error)
 {
-    gint64 real = n_batches (l->n, l->batch), simulated = n_batches (l->m, l->batch), given = -1;
-    gint64 total = (2 * real + 3 * simulated) * l->path;
+    gint64 n = n_batches (l->n, l->batch) + n_batches (l->m, l->batch), given = -1;
+    gint64 total = likelihood_transitions (l);
 
-    while (*l->unit < real + simulated) {
+    while (*l->unit < n) {
         gint64 done;
 
         if (given != *l->unit && !give_examples (l, error))
             return FALSE;
         given = *l->unit;
-        if (*l->stage == STAGE_BEGIN)
+        if (*l->stage == BEGIN)
             begin (l);
         if (!dlh_chains_transition (l->chains, error))
             return FALSE;
@@ -235,9 +274,9 @@ likelihood_anneal (Likelihood *l, GError **error)
         l->done_here++;
         if ((done % l->opt->log == 0 || done == total) && !record (l, done, error))
             return FALSE;
-        if (dlh_chains_done (l->chains) == 2 * l->path)
+        if (dlh_chains_done (l->chains) == l->path + likelihood_length (l, length_of_stage (l)))
             advance (l);
-        if (!likelihood_checkpoint (l, done, total, error))
+        if (!likelihood_checkpoint (l, done, error))
             return FALSE;
     }
     return TRUE;

@@ -19,23 +19,21 @@ likelihood_clear (Likelihood *l)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Likelihood, likelihood_clear)
 
 gboolean
-likelihood_checkpoint (Likelihood *l, gint64 done, gint64 total, GError **error)
+likelihood_checkpoint (Likelihood *l, gint64 done, GError **error)
 {
     gint64 now = g_get_monotonic_time ();
+    gint64 total = likelihood_transitions (l) + likelihood_blocks (l);
 
     dlh_run_progress (l->run, done, total, l->done_here * (double)(l->batch * l->opt->chains));
     if (dlh_run_should_stop (l->run) && done < total) {
         if (dlh_run_checkpoint (l->run, done, error))
             g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
-                         "stopped at transition %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, done,
-                         total);
+                         "stopped at step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, done, total);
         return FALSE;
     }
-    // Always at the end: what follows has chance of its own, which begins anew.
-    if (done == total)
-        return dlh_run_checkpoint (l->run, done, error);
-    if (l->opt->checkpoint ? done % l->opt->checkpoint
-                           : now - l->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
+    if (done < total &&
+        (l->opt->checkpoint ? done % l->opt->checkpoint
+                            : now - l->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC))
         return TRUE;
     l->saved_at = now;
     return dlh_run_checkpoint (l->run, done, error);
@@ -96,20 +94,45 @@ make_state (Likelihood *l, GError **error)
     if (!(unit = state (l, "batch", DLH_I64, none, error)) ||
         !(stage = state (l, "stage", DLH_I64, none, error)) ||
         !(sums = state (l, "sums", DLH_F64, dlh_shape (2), error)) ||
-        !(l->forward = state (l, "log_weights", DLH_F64, all, error)) ||
         !(l->accept = state (l, "accept", DLH_F64, dlh_shape (l->n + l->m), error)) ||
         (l->n && l->opt->kde && !(l->kde = state (l, "kde", DLH_F64, dlh_shape (l->n), error))) ||
         (l->n && l->opt->importance &&
          !(l->importance = state (l, "importance", DLH_F64, dlh_shape (l->n), error))))
         return FALSE;
-    if (l->m)
-        l->reverse =
-            state (l, "reverse_log_weights", DLH_F64, dlh_shape (l->m, l->opt->chains), error);
+    for (guint i = 0; i < l->n_paths; i++) {
+        g_autofree char *prefix = i ? g_strdup_printf ("%u/", i) : g_strdup ("");
+        g_autofree char *there = g_strdup_printf ("%slog_weights", prefix);
+        g_autofree char *back = g_strdup_printf ("%sreverse_log_weights", prefix);
+
+        l->forward[i] = state (l, there, DLH_F64, all, error);
+        if (!l->forward[i])
+            return FALSE;
+        if (l->m &&
+            !(l->reverse[i] = state (l, back, DLH_F64, dlh_shape (l->m, l->opt->chains), error)))
+            return FALSE;
+    }
     l->unit = dlh_tensor_get_data (unit);
     l->stage = dlh_tensor_get_data (stage);
     l->sum_accept = dlh_tensor_get_data (sums);
     l->n_accept = l->sum_accept + 1;
-    return !l->m || l->reverse;
+    return TRUE;
+}
+
+// Strides of shorter paths; none of a length that there is already.
+static void
+choose_lengths (Likelihood *l)
+{
+    l->strides[0] = 1;
+    l->n_paths = 1;
+    for (gsize i = 0; i < l->opt->curve.n && l->n_paths < LIKELIHOOD_MOST; i++) {
+        gint64 stride = l->path / MAX (l->opt->curve.values[i] - 1, 1);
+        gboolean known = FALSE;
+
+        for (guint k = 0; k < l->n_paths; k++)
+            known = known || l->strides[k] == stride;
+        if (stride > 1 && !known)
+            l->strides[l->n_paths++] = stride;
+    }
 }
 
 static gboolean
@@ -119,8 +142,8 @@ make_chains (Likelihood *l, GError **error)
     const DlhLatentPosterior posterior = {sizeof posterior, l->batch, l->opt->chains,
                                           l->opt->encoder};
     g_autofree char *reverse = g_strdup_printf ("%s/reverse", dlh_component_name (l->sampler));
+    g_autofree char *stride = g_strdup_printf ("%s/stride", dlh_component_name (l->sampler));
 
-    l->path = dlh_sampler_path (l->sampler);
     if (!l->path) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "likelihood: sampler '%s' does not weigh paths from one density to another: "
@@ -140,16 +163,34 @@ make_chains (Likelihood *l, GError **error)
                      dlh_component_name (l->sampler));
         return FALSE;
     }
+    if (!dlh_store_lookup (store, stride))
+        l->n_paths = 1;
     l->x = dlh_tensor_new (dlh_tensor_get_dtype (l->data ? l->data : l->simulated_x),
                            dlh_shape_insert (l->problem.input_shape, 0, l->batch), error);
     return l->x != NULL;
+}
+
+// A model that is trained here has steps behind it; one that comes with its parameters does not.
+static gboolean
+is_trained (Likelihood *l, const DlhModel *m, GError **error)
+{
+    DlhVariable *step = dlh_store_variable (dlh_run_store (l->run), "train/step", DLH_I64,
+                                            dlh_shape (), (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
+
+    if (!step)
+        return FALSE;
+    if (l->opt->untrained || !m->supervised || dlh_tensor_get (dlh_variable_tensor (step), 0) > 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "likelihood: no trained checkpoint is given: give --checkpoint=FILE, or "
+                 "--task.untrained=true to score first values");
+    return FALSE;
 }
 
 static gboolean
 prepare (Likelihood *l, GError **error)
 {
     const DlhModel *m;
-    DlhVariable *step;
 
     l->saved_at = g_get_monotonic_time ();
     l->sampler = dlh_run_require (l->run, DLH_SAMPLER, error);
@@ -171,14 +212,10 @@ prepare (Likelihood *l, GError **error)
                      dlh_component_name (l->model), l->opt->importance);
         return FALSE;
     }
-    step = dlh_store_variable (dlh_run_store (l->run), "train/step", DLH_I64, dlh_shape (),
-                               (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
-    if (!step)
-        return FALSE;
-    if (dlh_tensor_get (dlh_variable_tensor (step), 0) == 0)
-        dlh_run_message (l->run, "note: no trained checkpoint is given: first values are scored");
-    return make_state (l, error) && (!l->m || likelihood_simulate (l, error)) &&
-           make_chains (l, error);
+    l->path = dlh_sampler_path (l->sampler);
+    choose_lengths (l);
+    return is_trained (l, m, error) && make_state (l, error) &&
+           (!l->m || likelihood_simulate (l, error)) && make_chains (l, error);
 }
 
 static gboolean
@@ -209,6 +246,11 @@ DLH_PLUGIN_DEFINE (
                  .unit = "examples"),
         DLH_INT (LikelihoodOptions, chains, 16, 1, 1000000, "Of each example", .unit = "chains"),
         DLH_INT (LikelihoodOptions, batch, 10, 1, 1000000, "Examples at once", .unit = "examples"),
+        DLH_INTS (LikelihoodOptions, curve, "10,30,100", 2, 10000000,
+                  "Shorter paths beside the sampler's, of about so many densities each, for the "
+                  "figure of the bounds; those that are no shorter are left out"),
+        DLH_BOOL_OPTION (LikelihoodOptions, untrained, false,
+                         "Score a model's first values when no checkpoint is given"),
         DLH_BOOL_OPTION (LikelihoodOptions, encoder, false,
                          "Paths begin at the encoder's q(z | x) instead of the prior"),
         DLH_INT (LikelihoodOptions, kde, 0, 0, 1000000000,

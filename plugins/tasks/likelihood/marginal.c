@@ -4,7 +4,8 @@
  *   by the prior (a kernel density estimate)  log mean p (x | z),  z ~ p (z)
  *   by the encoder (arXiv 1509.00519, eq. 8)  log mean p (z) p (x | z) / q (z | x),  z ~ q (z | x)
  *
- * Both are lower bounds in expectation. The decoder runs once for all examples of a group. */
+ * Both are lower bounds in expectation. The decoder runs once for all examples of a group. Sums and
+ * the number of blocks done are in the store: a stopped run goes on. */
 #include <math.h>
 #include <string.h>
 #include "likelihood.h"
@@ -15,7 +16,10 @@
 typedef struct {
     Likelihood *l;
     const char *name;
-    gint64 group, block;
+    gboolean prior;
+    gint64 group, block, n_groups, n_blocks; /* blocks of a group */
+    gint64 *done;                            /* in the store: blocks, group after group */
+    double *sums;          /* in the store (GROUP): logarithms of the present group's */
     DlhFunction *function; /* x (group, input) to log sums over a block (group) */
     DlhTensor *x;
 } Marginal;
@@ -89,7 +93,7 @@ by_encoder (Marginal *m, DlhBuild *b, DlhNode *x)
 }
 
 static gboolean
-build (Marginal *m, gboolean prior, GError **error)
+build (Marginal *m, GError **error)
 {
     DlhStore *store = dlh_run_store (m->l->run);
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
@@ -99,7 +103,7 @@ build (Marginal *m, gboolean prior, GError **error)
     DlhNode *x = dlh_input (graph, "x", dlh_tensor_get_dtype (m->l->data), shape), *out;
 
     dlh_graph_push_scope (graph, dlh_component_name (m->l->model));
-    out = prior ? by_prior (m, &b, x) : by_encoder (m, &b, x);
+    out = m->prior ? by_prior (m, &b, x) : by_encoder (m, &b, x);
     dlh_graph_pop_scope (graph);
     if (!dlh_graph_check (graph, error))
         return FALSE;
@@ -116,31 +120,16 @@ log_add (double a, double b)
     return isfinite (m) ? m + log (exp (a - m) + exp (b - m)) : a + b;
 }
 
-static gboolean
-run_group (Marginal *m, gint64 first, gint64 n_blocks, double *sums, GError **error)
+static void
+give_group (Marginal *m, gint64 first)
 {
     gsize bytes = dlh_tensor_bytes (m->x) / (gsize)m->group;
 
-    for (gint64 e = 0; e < m->group; e++) {
+    for (gint64 e = 0; e < m->group; e++)
         memcpy ((char *)dlh_tensor_get_data (m->x) + (gsize)e * bytes,
                 (const char *)dlh_tensor_get_data (m->l->data) +
                     (gsize)MIN (first + e, m->l->n - 1) * bytes,
                 bytes);
-        sums[e] = -INFINITY;
-    }
-    for (gint64 i = 0; i < n_blocks; i++) {
-        if (!dlh_function_run (m->function, &m->x, 1, error))
-            return FALSE;
-        for (gint64 e = 0; e < m->group; e++)
-            sums[e] = log_add (sums[e], dlh_tensor_get (dlh_function_output (m->function, 0), e));
-        if (dlh_run_should_stop (m->l->run)) {
-            g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
-                         "stopped in the estimate '%s', which begins anew when it is resumed",
-                         m->name);
-            return FALSE;
-        }
-    }
-    return TRUE;
 }
 
 // Its chance is the same however often it is begun.
@@ -154,25 +143,97 @@ rewind_stream (Marginal *m)
         dlh_tensor_set (dlh_variable_tensor (v), 0, 0);
 }
 
-static gboolean
-estimate (Likelihood *l, const char *name, gboolean prior, gint64 draws, DlhTensor *out,
-          GError **error)
+static void
+marginal_plan (Marginal *m, Likelihood *l, gboolean prior)
 {
-    g_auto (Marginal) m = {.l = l, .name = name};
-    double sums[GROUP];
-    gint64 n_blocks;
+    gint64 draws = prior ? l->opt->kde : l->opt->importance;
 
-    m.group = MIN (l->n, prior ? GROUP : MIN (l->batch, GROUP));
-    m.block = MIN (draws, BLOCK);
-    n_blocks = (draws + m.block - 1) / m.block;
-    if (!build (&m, prior, error))
+    m->l = l;
+    m->prior = prior;
+    m->name = prior ? "kde" : "importance";
+    if (!draws || !l->n)
+        return;
+    m->group = MIN (l->n, prior ? GROUP : MIN (l->batch, GROUP));
+    m->block = MIN (draws, BLOCK);
+    m->n_blocks = (draws + m->block - 1) / m->block;
+    m->n_groups = (l->n + m->group - 1) / m->group;
+}
+
+static gint64
+n_blocks (const Likelihood *l, gboolean prior)
+{
+    Marginal m = {0};
+
+    marginal_plan (&m, (Likelihood *)l, prior);
+    return m.n_groups * m.n_blocks;
+}
+
+gint64
+likelihood_blocks (const Likelihood *l)
+{
+    return n_blocks (l, TRUE) + n_blocks (l, FALSE);
+}
+
+static gboolean
+make_state (Marginal *m, GError **error)
+{
+    DlhStore *store = dlh_run_store (m->l->run);
+    const DlhInit zeros = {DLH_INIT_ZEROS, 0, 0};
+    g_autofree char *blocks = g_strdup_printf ("likelihood/%s_blocks", m->name);
+    g_autofree char *sums = g_strdup_printf ("likelihood/%s_sums", m->name);
+    DlhVariable *done = dlh_store_variable (store, blocks, DLH_I64, dlh_shape (), zeros, error);
+    DlhVariable *sum =
+        done ? dlh_store_variable (store, sums, DLH_F64, dlh_shape (GROUP), zeros, error) : NULL;
+
+    if (!sum)
         return FALSE;
-    rewind_stream (&m);
-    for (gint64 first = 0; first < l->n; first += m.group) {
-        if (!run_group (&m, first, n_blocks, sums, error))
+    m->done = dlh_tensor_get_data (dlh_variable_tensor (done));
+    m->sums = dlh_tensor_get_data (dlh_variable_tensor (sum));
+    return TRUE;
+}
+
+static gboolean
+next_block (Marginal *m, DlhTensor *out, GError **error)
+{
+    gint64 first = *m->done / m->n_blocks * m->group;
+    gboolean begins = *m->done % m->n_blocks == 0;
+
+    if (!dlh_function_run (m->function, &m->x, 1, error))
+        return FALSE;
+    for (gint64 e = 0; e < m->group; e++)
+        m->sums[e] = log_add (begins ? -INFINITY : m->sums[e],
+                              dlh_tensor_get (dlh_function_output (m->function, 0), e));
+    if (++*m->done % m->n_blocks)
+        return TRUE;
+    for (gint64 e = 0; e < MIN (m->group, m->l->n - first); e++)
+        dlh_tensor_set (out, first + e, m->sums[e] - log ((double)(m->n_blocks * m->block)));
+    return TRUE;
+}
+
+// @before: steps of the task until its first block.
+static gboolean
+estimate (Likelihood *l, gboolean prior, gint64 before, DlhTensor *out, GError **error)
+{
+    g_auto (Marginal) m = {0};
+    gint64 given = -1;
+
+    marginal_plan (&m, l, prior);
+    if (!make_state (&m, error))
+        return FALSE;
+    if (*m.done == m.n_groups * m.n_blocks)
+        return TRUE;
+    if (!build (&m, error))
+        return FALSE;
+    if (*m.done == 0)
+        rewind_stream (&m);
+    while (*m.done < m.n_groups * m.n_blocks) {
+        gint64 group = *m.done / m.n_blocks;
+
+        if (group != given)
+            give_group (&m, group * m.group);
+        given = group;
+        if (!next_block (&m, out, error) || !likelihood_checkpoint (l, before + *m.done, error))
             return FALSE;
-        for (gint64 e = 0; e < MIN (m.group, l->n - first); e++)
-            dlh_tensor_set (out, first + e, sums[e] - log ((double)(n_blocks * m.block)));
     }
     return TRUE;
 }
@@ -180,7 +241,9 @@ estimate (Likelihood *l, const char *name, gboolean prior, gint64 draws, DlhTens
 gboolean
 likelihood_estimate (Likelihood *l, GError **error)
 {
-    return (!l->kde || estimate (l, "kde", TRUE, l->opt->kde, l->kde, error)) &&
+    gint64 before = likelihood_transitions (l);
+
+    return (!l->kde || estimate (l, TRUE, before, l->kde, error)) &&
            (!l->importance ||
-            estimate (l, "importance", FALSE, l->opt->importance, l->importance, error));
+            estimate (l, FALSE, before + n_blocks (l, TRUE), l->importance, error));
 }

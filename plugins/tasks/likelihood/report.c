@@ -114,7 +114,7 @@ reduce (Report *r, GError **error)
 {
     Likelihood *l = r->l;
     gint64 C = l->opt->chains;
-    const double *w = dlh_tensor_get_data (l->forward);
+    const double *w = dlh_tensor_get_data (l->forward[0]);
 
     r->log_p = g_new (double, l->n + l->m);
     r->ess = g_new (double, l->n + l->m);
@@ -124,7 +124,7 @@ reduce (Report *r, GError **error)
         r->ess[e] = dlh_ess_weights (w + e * C, (gsize)C);
         if (e >= l->n)
             r->upper[e - l->n] = -dlh_log_mean_exp (
-                (const double *)dlh_tensor_get_data (l->reverse) + (e - l->n) * C, (gsize)C);
+                (const double *)dlh_tensor_get_data (l->reverse[0]) + (e - l->n) * C, (gsize)C);
         if (isfinite (r->log_p[e]) && (e < l->n || isfinite (r->upper[e - l->n])))
             continue;
         g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
@@ -150,7 +150,7 @@ static void
 tell_data (Report *r)
 {
     Likelihood *l = r->l;
-    Estimate e = estimate (r, "log_p", r->log_p, dlh_tensor_get_data (l->forward), l->n);
+    Estimate e = estimate (r, "log_p", r->log_p, dlh_tensor_get_data (l->forward[0]), l->n);
 
     add (r, "ess", mean_of (r->ess, l->n));
     add (r, "accept", mean_of (dlh_tensor_get_data (l->accept), l->n));
@@ -168,10 +168,10 @@ tell_simulated (Report *r)
 {
     Likelihood *l = r->l;
     gint64 m = l->m, C = l->opt->chains;
-    const double *w = dlh_tensor_get_data (l->forward);
+    const double *w = dlh_tensor_get_data (l->forward[0]);
     g_autofree double *gaps = g_new (double, m);
     Estimate low = estimate (r, "lower", r->log_p + l->n, w + l->n * C, m);
-    Estimate high = estimate (r, "upper", r->upper, dlh_tensor_get_data (l->reverse), m), gap;
+    Estimate high = estimate (r, "upper", r->upper, dlh_tensor_get_data (l->reverse[0]), m), gap;
 
     for (gint64 e = 0; e < m; e++)
         gaps[e] = r->upper[e] - r->log_p[l->n + e];
@@ -237,51 +237,9 @@ save_weights (Report *r, const char *folder, GError **error)
     Likelihood *l = r->l;
     g_autofree char *path = g_build_filename (folder, "likelihood.npz", NULL);
     const char *names[] = {"log_weights", "reverse_log_weights", "simulated", "latents"};
-    DlhTensor *tensors[] = {l->forward, l->reverse, l->simulated_x, l->simulated_z};
+    DlhTensor *tensors[] = {l->forward[0], l->reverse[0], l->simulated_x, l->simulated_z};
 
     return dlh_npz_write (path, names, tensors, l->m ? 4 : 1, TRUE, error);
-}
-
-static int
-compare (gconstpointer a, gconstpointer b, gpointer user_data)
-{
-    const double *x = user_data;
-    double u = x[*(const gint64 *)a], v = x[*(const gint64 *)b];
-
-    return (u > v) - (u < v);
-}
-
-// Examples in the order of their lower bound, with both where they are simulated.
-static gboolean
-draw (Report *r, GError **error)
-{
-    Likelihood *l = r->l;
-    gint64 n = l->m ? l->m : l->n;
-    const double *lower = r->log_p + (l->m ? l->n : 0);
-    g_autofree gint64 *order = g_new (gint64, n);
-    g_autofree double *x = g_new (double, n);
-    g_autofree double *low = g_new (double, n);
-    g_autofree double *high = g_new (double, n);
-    DlhCurve curves[] = {{.label = "lower bound", .x = x, .y = low, .n = (gsize)n},
-                         {.label = "upper bound", .x = x, .y = high, .n = (gsize)n}};
-    const DlhFigure figure = {.size = sizeof figure,
-                              .name = "bounds",
-                              .title = l->m ? "log p(x) of simulated examples" : "log p(x)",
-                              .caption = "Examples in the order of the lower bound",
-                              .x_label = "example",
-                              .y_label = "log p(x), nats",
-                              .curves = curves,
-                              .n_curves = l->m ? 2 : 1};
-
-    for (gint64 i = 0; i < n; i++)
-        order[i] = i;
-    g_qsort_with_data (order, (int)n, sizeof *order, compare, (gpointer)lower);
-    for (gint64 i = 0; i < n; i++) {
-        x[i] = (double)(i + 1);
-        low[i] = lower[order[i]];
-        high[i] = l->m ? r->upper[order[i]] : 0;
-    }
-    return dlh_run_figure (l->run, &figure, error);
 }
 
 gboolean
@@ -289,8 +247,7 @@ likelihood_conclude (Likelihood *l, GError **error)
 {
     g_auto (Report) r = {.l = l, .names = g_ptr_array_new_with_free_func (g_free)};
     const char *folder = dlh_run_folder (l->run);
-    gint64 done =
-        (2 * ((l->n + l->batch - 1) / l->batch) + 3 * ((l->m + l->batch - 1) / l->batch)) * l->path;
+    gint64 done = likelihood_transitions (l) + likelihood_blocks (l);
 
     if (!reduce (&r, error))
         return FALSE;
@@ -304,7 +261,8 @@ likelihood_conclude (Likelihood *l, GError **error)
         tell_marginal (&r, "importance", "the encoder", l->opt->importance, l->importance);
     if (folder && (!save_table (&r, folder, error) || !save_weights (&r, folder, error)))
         return FALSE;
-    return draw (&r, error) &&
+    return likelihood_draw_curve (l, error) &&
+           (!l->m || likelihood_draw_gaps (l, r.log_p + l->n, r.upper, error)) &&
            dlh_run_log (l->run, "final", done, (const char *const *)r.names->pdata, r.values,
                         r.names->len, error);
 }

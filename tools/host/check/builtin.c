@@ -123,10 +123,92 @@ walk_build (DlhChains *c, gconstpointer options, GError **error)
     return dlh_graph_check (dlh_chains_graph (c), error);
 }
 
+/* Weighs a path of two densities, from the normalised start to the target: draws of the start; on
+ * the way back, what the chains are given. */
+static gboolean
+weigh_build (DlhChains *c, gconstpointer options, GError **error)
+{
+    guint n = dlh_chains_n_blocks (c);
+    g_autofree DlhNode **q = g_new (DlhNode *, n);
+    DlhPass *draw = dlh_chains_pass (c, "draw", DLH_PASS_EVERY);
+    DlhNode *reverse =
+        dlh_chains_state (c, "reverse", DLH_I64, dlh_shape (), (DlhInit){DLH_INIT_ZEROS, 0, 0});
+    DlhNode *back = dlh_broadcast (dlh_cast (reverse, DLH_BOOL), dlh_shape (dlh_chains_count (c)));
+    DlhNode *weight;
+
+    (void)options;
+    if (!dlh_chains_draw_prior (c, dlh_chains_stream (c, "draw"), q)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "weigh: the density has no start to draw");
+        return FALSE;
+    }
+    for (guint i = 0; i < n; i++) {
+        q[i] = dlh_chains_where (c, back, dlh_chains_position (c, i), q[i]);
+        dlh_pass_assign (draw, dlh_chains_position (c, i), q[i]);
+    }
+    weight = dlh_sub (dlh_chains_log_density (c, q), dlh_chains_log_prior (c, q));
+    dlh_pass_report (draw, "log_weight", dlh_where (back, dlh_neg (weight), weight));
+    dlh_pass_report (draw, "log_density", dlh_chains_log_density (c, q));
+    return dlh_graph_check (dlh_chains_graph (c), error);
+}
+
+static gint64
+weigh_path (gconstpointer options)
+{
+    (void)options;
+    return 1;
+}
+
+/* Latent variables behind anything real: two of them, a Gaussian of unit width around a hidden
+ * layer. */
+
+static DlhDistribution *
+latent_prior (DlhBuild *b, const DlhProblem *problem, gconstpointer options, gint64 n)
+{
+    DlhNode *zero = dlh_full (b->graph, dlh_store_get_dtype (b->store), dlh_shape (n, 2), 0);
+
+    (void)options;
+    if (problem->vocabulary)
+        zero = dlh_graph_fail (b->graph, DLH_ERROR_SHAPE, "the inputs are tokens");
+    return dlh_gaussian (zero, zero, 1);
+}
+
+static DlhDistribution *
+latent_decode (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *z)
+{
+    const DlhInit init = {DLH_INIT_GLOROT, 1, 0};
+    DlhShape shape = problem->input_shape;
+    DlhNode *h = dlh_tanh (dlh_dense (b, "decoder", z, 5, init, TRUE));
+
+    (void)options;
+    h = dlh_dense (b, "picture", h, dlh_shape_count (shape), init, TRUE);
+    if (!dlh_node_failed (h))
+        h = dlh_reshape (h, dlh_shape_insert (shape, 0, dlh_node_dim (h, 0)));
+    return dlh_gaussian (h, dlh_scalar (b->graph, dlh_store_get_dtype (b->store), 0), shape.rank);
+}
+
+static DlhDistribution *
+latent_encode (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x)
+{
+    const DlhInit init = {DLH_INIT_GLOROT, 1, 0};
+
+    (void)problem, (void)options;
+    x = dlh_flatten (x, 1);
+    return dlh_gaussian (dlh_dense (b, "mean", x, 2, init, TRUE),
+                         dlh_dense (b, "log_std", x, 2, init, TRUE), 1);
+}
+
+static const DlhTransition weigh_transition = {
+    .size = sizeof (DlhTransition), .build = weigh_build, .path = weigh_path};
+static const DlhSampler weigh = {.size = sizeof (DlhSampler), .transition = &weigh_transition};
+static const DlhLatent probe_latent = {.size = sizeof (DlhLatent),
+                                       .prior = latent_prior,
+                                       .decode = latent_decode,
+                                       .encode = latent_encode};
 static const DlhTransition walk_transition = {.size = sizeof (DlhTransition), .build = walk_build};
 static const DlhSampler walk = {.size = sizeof (DlhSampler), .transition = &walk_transition};
 static const DlhSupervised probe_supervised = {sizeof (DlhSupervised), probe_build};
-static const DlhModel probe = {sizeof (DlhModel), &probe_supervised};
+static const DlhModel probe = {
+    .size = sizeof (DlhModel), .supervised = &probe_supervised, .latent = &probe_latent};
 static const DlhOptimizer descent = {sizeof (DlhOptimizer), descent_build};
 
 static const DlhManifest probe_manifest = {sizeof (DlhManifest),
@@ -165,6 +247,17 @@ static const DlhManifest walk_manifest = {.size = sizeof (DlhManifest),
                                           .version = "1.0",
                                           .licence = "MIT",
                                           .summary = "Walks at random"};
+static const DlhManifest weigh_manifest = {.size = sizeof (DlhManifest),
+                                           .option_size = sizeof (DlhOption),
+                                           .abi_major = DLH_ABI_MAJOR,
+                                           .abi_minor = DLH_ABI_MINOR,
+                                           .kind = DLH_SAMPLER,
+                                           .options_bytes = sizeof (NoOptions),
+                                           .name = "weigh",
+                                           .version = "1.0",
+                                           .licence = "MIT",
+                                           .summary = "Weighs draws of a start"};
+static const DlhPlugin weigh_plugin = {sizeof (DlhPlugin), &weigh_manifest, &weigh};
 static const DlhPlugin walk_plugin = {sizeof (DlhPlugin), &walk_manifest, &walk};
 static const DlhPlugin probe_plugin = {sizeof (DlhPlugin), &probe_manifest, &probe};
 static const DlhPlugin descent_plugin = {sizeof (DlhPlugin), &descent_manifest, &descent};
@@ -196,4 +289,10 @@ DlhComponent *
 builtin_sampler (void)
 {
     return component (&walk_plugin);
+}
+
+DlhComponent *
+builtin_path_sampler (void)
+{
+    return component (&weigh_plugin);
 }

@@ -22,9 +22,12 @@ void problem_batch (const Problem *p, DlhDType dtype, gint64 n, guint64 seed, Dl
 /* (transfer full): @n training examples, half as many for validation and for testing. */
 DlhData *problem_data (const Problem *p, DlhDType dtype, gint64 n);
 
-/* A model that fits every problem above: dense layers, a convolution, a recurrent layer. */
+/* A model that fits every problem above, with the latent role: dense layers, a convolution, a
+ * recurrent layer. */
 DlhComponent *builtin_model (void);
 /* A random walk over any density. */
 DlhComponent *builtin_sampler (void);
+/* Weighs a path of two densities, for tasks that need a sampler. */
+DlhComponent *builtin_path_sampler (void);
 /* Descent with a velocity. */
 DlhComponent *builtin_optimizer (void);
