@@ -186,14 +186,36 @@ check_concat (const DlhNode *node, DlhCases c, gint64 n)
     return c;
 }
 
+// One example: all that depends on it is its own, along whatever axis.
+static DlhCases *
+follow_one (DlhNode *const *roots, const gboolean *marked, guint n_nodes, const DlhNode *x)
+{
+    DlhCases *cases = g_new0 (DlhCases, n_nodes);
+    g_autofree gboolean *depends = g_new0 (gboolean, n_nodes);
+
+    for (guint id = 0; id < n_nodes; id++) {
+        const DlhNode *node = marked[id] ? dlh_graph_node (roots[0]->graph, id) : NULL;
+
+        for (guint k = 0; node && k < node->n_inputs; k++)
+            depends[id] |= depends[node->inputs[k]->id];
+        depends[id] |= node == x;
+        if (node && depends[id] && node->shape.rank > 0)
+            cases[id] = along (0, 1);
+    }
+    return cases;
+}
+
 DlhCases *
 dlh_cases_follow (DlhNode *const *roots, guint n_roots, DlhNode *x)
 {
     const gint64 n = dlh_node_dim (x, 0);
     guint n_nodes;
     g_autofree gboolean *marked = dlh_graph_ancestors (roots, n_roots, &n_nodes);
-    DlhCases *cases = g_new0 (DlhCases, n_nodes);
+    DlhCases *cases;
 
+    if (n == 1)
+        return follow_one (roots, marked, n_nodes, x);
+    cases = g_new0 (DlhCases, n_nodes);
     for (guint id = 0; id < n_nodes; id++) {
         const DlhNode *node = marked[id] ? dlh_graph_node (roots[0]->graph, id) : NULL;
 

@@ -106,11 +106,23 @@ ideal_until (const Study *s, guint estimator, guint layer)
 }
 
 static void
-add_slope (Record *r, const char *what, const Interval slope, const char *where)
+add_interval (Record *r, const char *what, const Interval i, const char *where)
 {
-    record_add (r, slope.mean, "%s/%s", what, where);
-    record_add (r, slope.low, "%s/%s/low", what, where);
-    record_add (r, slope.high, "%s/%s/high", what, where);
+    record_add (r, i.mean, "%s/%s", what, where);
+    record_add (r, i.low, "%s/%s/low", what, where);
+    record_add (r, i.high, "%s/%s/high", what, where);
+}
+
+static Interval
+part_interval (const Study *s, guint estimator, guint layer, gboolean shared)
+{
+    const Parts *parts = parts_at (s, estimator, layer);
+    const gsize n = (gsize)s->opt->repeats;
+    g_autofree double *values = g_new (double, n);
+
+    for (gsize i = 0; i < n; i++)
+        values[i] = shared ? parts[i].shared : parts[i].alpha;
+    return interval_of (values, n);
 }
 
 static double
@@ -141,12 +153,12 @@ describe (Study *s, guint estimator, guint layer, Record *r)
     const Interval all = slopes (s, estimator, layer, INFINITY, &n);
     const Interval near = slopes (s, estimator, layer, ideal, &n_ideal);
 
-    record_add (r, parts.alpha, "alpha/%s", where);
-    record_add (r, parts.shared, "shared/%s", where);
-    add_slope (r, "slope", all, where);
+    add_interval (r, "alpha", part_interval (s, estimator, layer, FALSE), where);
+    add_interval (r, "shared", part_interval (s, estimator, layer, TRUE), where);
+    add_interval (r, "slope", all, where);
     record_add (r, ideal, "ideal_until/%s", where);
     if (n_ideal > 1)
-        add_slope (r, "slope_ideal", near, where);
+        add_interval (r, "slope_ideal", near, where);
     record_add (r, largest_departure (s, estimator, layer), "apart/%s", where);
     dlh_run_message (s->run,
                      "%s, %s: alpha %.4g, shared %.3g, slope %.3f [%.3f, %.3f]; up to a batch of "
@@ -305,9 +317,7 @@ log_batches (Study *s, GError **error)
                     g_strdup_printf ("%s/%s", estimator_name (s, e), layer_name (s, j));
                 const Interval i = interval_of (variances_at (s, e, b, j), (gsize)s->opt->repeats);
 
-                record_add (&r, i.mean, "variance/%s", where);
-                record_add (&r, i.low, "variance/%s/low", where);
-                record_add (&r, i.high, "variance/%s/high", where);
+                add_interval (&r, "variance", i, where);
                 record_add (&r,
                             parts_predict (mean_parts (s, e, j), (double)s->opt->batches.values[b]),
                             "predicted/%s", where);
