@@ -1,45 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011) with Stan's adaptation: dual averaging of
- * the step size (Hoffman and Gelman 2014) and a diagonal mass matrix from windows of the warm-up.
+ * the step size (Hoffman and Gelman 2014) and a mass matrix from windows of the warm-up.
  *
  *   p ~ N(0, M);  p += eps/2 g;  L times { q += eps M^-1 p;  p += eps g(q), the last time eps/2 }
  *   accept with probability min(1, exp(-dH)), H = -log density + p' M^-1 p / 2
  *
- * Letters: q positions, g gradient of the log density, p momenta, W the diagonal of M^-1. The log
+ * Letters: q positions, g gradient of the log density, p momenta, W M^-1 or its diagonal. The log
  * density and gradient of the present position are kept: L gradients a transition. A transition is
  * the passes begin, leap (L times), finish; L is drawn in begin, the same for all chains. */
 #include <math.h>
-#include <string.h>
-#include <dlhost/dlhost.h>
+#include "hmc.h"
 
 #define MAX_DIVERGENCE 1000.0
-/* Dual averaging: Stan's gamma, t0, kappa. */
-#define GAMMA 0.05
-#define T0 10.0
-#define KAPPA 0.75
-
-typedef struct {
-    double step_size, target, length, length_jitter, step_jitter;
-    gint64 steps, max_steps;
-    gboolean tune_mass;
-} HmcOptions;
-
-/* One node a block, or one for all chains. */
-typedef struct {
-    DlhChains *c;
-    const HmcOptions *opt;
-    guint n;
-    DlhNode **q, **g, **p, **W, **new_q, **new_g;
-    DlhNode *log_density, *new_log_density; /* f64 (C), of q and new_q */
-    DlhNode *step_size;                     /* f64, tuned */
-    DlhNode *eps;                           /* f64 (C): of this transition */
-    DlhNode *energy;                        /* f64 (C): H at its start */
-    DlhNode *accept;                        /* f64 (C): probability at its end */
-    DlhNode *left;                          /* i64: leapfrog steps to go */
-    DlhNode *steps;                         /* f64: L */
-    /* Dual averaging, tuned f64 scalars; and the search for a first step size. */
-    DlhNode *t, *h_bar, *log_eps_bar, *mu, *searching, *direction;
-} Hmc;
 
 static void
 hmc_clear (Hmc *h)
@@ -48,14 +20,15 @@ hmc_clear (Hmc *h)
     g_free (h->g);
     g_free (h->p);
     g_free (h->W);
+    g_free (h->root);
     g_free (h->new_q);
     g_free (h->new_g);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Hmc, hmc_clear)
 
-static DlhNode *
-f64_tuned (Hmc *h, const char *name, double value)
+DlhNode *
+hmc_tuned (Hmc *h, const char *name, double value)
 {
     return dlh_chains_tuned (h->c, name, DLH_F64, dlh_shape (),
                              (DlhInit){DLH_INIT_CONSTANT, value, 0});
@@ -68,26 +41,10 @@ per_chain (Hmc *h, const char *name)
                              (DlhInit){DLH_INIT_ZEROS, 0, 0});
 }
 
-static DlhNode *
-constant (Hmc *h, double value)
+DlhNode *
+hmc_constant (Hmc *h, double value)
 {
     return dlh_scalar (dlh_chains_graph (h->c), DLH_F64, value);
-}
-
-/* The shape of block @i of one chain. */
-static DlhShape
-block_shape (Hmc *h, guint i)
-{
-    return dlh_shape_remove (dlh_node_shape (h->q[i]), 0);
-}
-
-static DlhNode *
-block_tuned (Hmc *h, guint i, const char *name, double value)
-{
-    g_autofree char *full = g_strdup_printf ("%s/%s", dlh_chains_block_name (h->c, i), name);
-
-    return dlh_chains_tuned (h->c, full, DLH_F64, block_shape (h, i),
-                             (DlhInit){DLH_INIT_CONSTANT, value, 0});
 }
 
 static void
@@ -101,73 +58,57 @@ make_state (Hmc *h)
         h->p[i] = dlh_chains_state_like (h->c, i, "momentum");
         h->new_q[i] = dlh_chains_state_like (h->c, i, "proposal");
         h->new_g[i] = dlh_chains_state_like (h->c, i, "proposal_gradient");
-        h->W[i] = block_tuned (h, i, "inverse_mass", 1);
     }
     h->log_density = per_chain (h, "log_density");
     h->new_log_density = per_chain (h, "proposal_log_density");
     h->eps = per_chain (h, "eps");
     h->energy = per_chain (h, "energy");
     h->accept = per_chain (h, "accept");
-    h->step_size = f64_tuned (h, "step_size", h->opt->step_size);
+    h->step_size = hmc_tuned (h, "step_size", h->opt->step_size);
     h->left = dlh_chains_state (h->c, "left", DLH_I64, dlh_shape (), zero);
     h->steps = dlh_chains_state (h->c, "steps", DLH_F64, dlh_shape (), zero);
-    h->t = f64_tuned (h, "tune/t", 0);
-    h->h_bar = f64_tuned (h, "tune/h_bar", 0);
-    h->log_eps_bar = f64_tuned (h, "tune/log_eps_bar", log (h->opt->step_size));
-    h->mu = f64_tuned (h, "tune/mu", log (10 * h->opt->step_size));
+    hmc_make_mass (h);
+    h->t = hmc_tuned (h, "tune/t", 0);
+    h->h_bar = hmc_tuned (h, "tune/h_bar", 0);
+    h->log_eps_bar = hmc_tuned (h, "tune/log_eps_bar", log (h->opt->step_size));
+    h->mu = hmc_tuned (h, "tune/mu", log (10 * h->opt->step_size));
     h->searching = dlh_chains_tuned (h->c, "tune/searching", DLH_I64, dlh_shape (), zero);
-    h->direction = f64_tuned (h, "tune/direction", 0);
+    h->direction = hmc_tuned (h, "tune/direction", 0);
 }
 
 /* The dynamics. */
 
-// M^-1 v.
-static DlhNode *
-times_inverse_mass (Hmc *h, guint i, DlhNode *v)
-{
-    return dlh_mul (v, dlh_cast (h->W[i], dlh_node_dtype (v)));
-}
-
-static void
-draw_momenta (Hmc *h, const char *stream, DlhNode **p)
-{
-    for (guint i = 0; i < h->n; i++) {
-        DlhNode *z = dlh_chains_normal (h->c, dlh_chains_stream (h->c, stream), i);
-
-        p[i] = dlh_mul (z, dlh_cast (dlh_rsqrt (h->W[i]), dlh_node_dtype (z)));
-    }
-}
-
 // p + factor eps g, factor eps being f64, (C) or a scalar.
-static DlhNode *
-kick (Hmc *h, guint i, DlhNode *p, DlhNode *eps, DlhNode *g)
+DlhNode *
+hmc_kick (Hmc *h, guint i, DlhNode *p, DlhNode *eps, DlhNode *g)
 {
     return dlh_add (p, dlh_mul (g, dlh_chains_spread (h->c, eps, i)));
 }
 
-static DlhNode *
-drift (Hmc *h, guint i, DlhNode *q, DlhNode *eps, DlhNode *p)
+DlhNode *
+hmc_drift (Hmc *h, guint i, DlhNode *q, DlhNode *eps, DlhNode *p)
 {
-    return dlh_add (q, dlh_mul (times_inverse_mass (h, i, p), dlh_chains_spread (h->c, eps, i)));
+    return dlh_add (q,
+                    dlh_mul (hmc_times_inverse_mass (h, i, p), dlh_chains_spread (h->c, eps, i)));
 }
 
 // p' M^-1 p / 2
-static DlhNode *
-kinetic (Hmc *h, DlhNode *const *p)
+DlhNode *
+hmc_kinetic (Hmc *h, DlhNode *const *p)
 {
     g_autofree DlhNode **v = g_new (DlhNode *, h->n);
 
     for (guint i = 0; i < h->n; i++)
-        v[i] = times_inverse_mass (h, i, p[i]);
+        v[i] = hmc_times_inverse_mass (h, i, p[i]);
     return dlh_scale (dlh_chains_dot (h->c, p, v), 0.5);
 }
 
 // What is not finite has infinite energy.
-static DlhNode *
-energy_change (Hmc *h, DlhNode *before, DlhNode *log_density, DlhNode *const *q, DlhNode *const *p,
-               DlhNode *const *g)
+DlhNode *
+hmc_energy_change (Hmc *h, DlhNode *before, DlhNode *log_density, DlhNode *const *q,
+                   DlhNode *const *p, DlhNode *const *g)
 {
-    DlhNode *change = dlh_sub (dlh_sub (kinetic (h, p), log_density), before);
+    DlhNode *change = dlh_sub (dlh_sub (hmc_kinetic (h, p), log_density), before);
     DlhNode *infinite = dlh_full_like (change, INFINITY);
 
     change = dlh_where (dlh_chains_all_finite (h->c, q), change, infinite);
@@ -211,8 +152,8 @@ static DlhNode *
 draw_steps (Hmc *h)
 {
     const HmcOptions *opt = h->opt;
-    DlhNode *path = opt->steps ? constant (h, (double)opt->steps)
-                               : dlh_div (constant (h, opt->length), h->step_size);
+    DlhNode *path = opt->steps ? hmc_constant (h, (double)opt->steps)
+                               : dlh_div (hmc_constant (h, opt->length), h->step_size);
     DlhNode *L = jittered (h, "length", path, opt->length_jitter, dlh_shape ());
     DlhNode *whole;
 
@@ -233,14 +174,14 @@ build_begin (Hmc *h)
         jittered (h, "eps", h->step_size, h->opt->step_jitter, dlh_shape (dlh_chains_count (h->c)));
     DlhNode *L = draw_steps (h);
 
-    draw_momenta (h, "momentum", p);
+    hmc_draw_momenta (h, "momentum", p);
     dlh_pass_assign (begin, h->eps, eps);
     dlh_pass_assign (begin, h->steps, L);
     dlh_pass_assign (begin, h->left, dlh_cast (L, DLH_I64));
-    dlh_pass_assign (begin, h->energy, dlh_sub (kinetic (h, p), h->log_density));
+    dlh_pass_assign (begin, h->energy, dlh_sub (hmc_kinetic (h, p), h->log_density));
     dlh_pass_assign (begin, h->new_log_density, h->log_density);
     for (guint i = 0; i < h->n; i++) {
-        dlh_pass_assign (begin, h->p[i], kick (h, i, p[i], dlh_scale (eps, 0.5), h->g[i]));
+        dlh_pass_assign (begin, h->p[i], hmc_kick (h, i, p[i], dlh_scale (eps, 0.5), h->g[i]));
         dlh_pass_assign (begin, h->new_q[i], h->q[i]);
         dlh_pass_assign (begin, h->new_g[i], h->g[i]);
     }
@@ -255,12 +196,13 @@ build_leap (Hmc *h)
     DlhNode *left = dlh_cast (h->left, DLH_F64), *log_density, *factor;
 
     for (guint i = 0; i < h->n; i++)
-        q[i] = drift (h, i, h->new_q[i], h->eps, h->p[i]);
+        q[i] = hmc_drift (h, i, h->new_q[i], h->eps, h->p[i]);
     log_density = dlh_chains_gradients (h->c, q, g);
-    factor = dlh_where (dlh_less (constant (h, 1.5), left), constant (h, 1), constant (h, 0.5));
+    factor = dlh_where (dlh_less (hmc_constant (h, 1.5), left), hmc_constant (h, 1),
+                        hmc_constant (h, 0.5));
     for (guint i = 0; i < h->n; i++) {
         dlh_pass_assign (leap, h->new_q[i], q[i]);
-        dlh_pass_assign (leap, h->p[i], kick (h, i, h->p[i], dlh_mul (h->eps, factor), g[i]));
+        dlh_pass_assign (leap, h->p[i], hmc_kick (h, i, h->p[i], dlh_mul (h->eps, factor), g[i]));
         dlh_pass_assign (leap, h->new_g[i], g[i]);
     }
     dlh_pass_assign (leap, h->new_log_density, log_density);
@@ -272,7 +214,8 @@ static void
 build_finish (Hmc *h)
 {
     DlhPass *finish = dlh_chains_pass (h->c, "finish", DLH_PASS_EVERY);
-    DlhNode *change = energy_change (h, h->energy, h->new_log_density, h->new_q, h->p, h->new_g);
+    DlhNode *change =
+        hmc_energy_change (h, h->energy, h->new_log_density, h->new_q, h->p, h->new_g);
     DlhNode *probability = dlh_chains_accept_probability (h->c, dlh_neg (change));
     DlhNode *u = uniform (h, "accept", dlh_node_shape (change));
     DlhNode *accepted = dlh_less (u, probability);
@@ -294,105 +237,6 @@ build_finish (Hmc *h)
     dlh_pass_report (finish, "step_size", h->eps);
 }
 
-/* Tuning. */
-
-static void
-build_dual_averaging (Hmc *h)
-{
-    DlhPass *tune = dlh_chains_pass (h->c, "tune", DLH_PASS_WARMUP);
-    DlhPass *freeze;
-    DlhNode *t = dlh_offset (h->t, 1), *weight = dlh_reciprocal (dlh_offset (t, T0));
-    DlhNode *miss = dlh_offset (dlh_neg (dlh_mean_all (h->accept)), h->opt->target);
-    DlhNode *h_bar = dlh_add (h->h_bar, dlh_mul (weight, dlh_sub (miss, h->h_bar)));
-    DlhNode *log_eps = dlh_sub (h->mu, dlh_scale (dlh_mul (dlh_sqrt (t), h_bar), 1 / GAMMA));
-    DlhNode *share = dlh_pow_scalar (t, -KAPPA);
-    DlhNode *bar = dlh_add (h->log_eps_bar, dlh_mul (share, dlh_sub (log_eps, h->log_eps_bar)));
-
-    dlh_pass_assign (tune, h->t, t);
-    dlh_pass_assign (tune, h->h_bar, h_bar);
-    dlh_pass_assign (tune, h->log_eps_bar, bar);
-    dlh_pass_assign (tune, h->step_size, dlh_exp (log_eps));
-    freeze = dlh_chains_pass (h->c, "freeze", DLH_PASS_FREEZE | DLH_PASS_WINDOW);
-    dlh_pass_assign (freeze, h->step_size, dlh_exp (h->log_eps_bar));
-}
-
-/* Mean and squared deviations of all chains' draws in a slow window, in f64: pooled as in Chan,
- * Golub and LeVeque; at its end W = n / (n + 5) variance + 5 / (n + 5) 1e-3. */
-static void
-build_mass (Hmc *h)
-{
-    DlhPass *collect = dlh_chains_pass (h->c, "collect", DLH_PASS_COLLECT);
-    DlhPass *update = dlh_chains_pass (h->c, "mass", DLH_PASS_WINDOW);
-    double C = (double)dlh_chains_count (h->c);
-    DlhNode *n = f64_tuned (h, "tune/n", 0), *total = dlh_offset (n, C);
-    DlhNode *keep = dlh_div (n, dlh_offset (n, 5));
-
-    for (guint i = 0; i < h->n; i++) {
-        DlhNode *mean = block_tuned (h, i, "mean", 0), *m2 = block_tuned (h, i, "deviations", 0);
-        DlhNode *q = dlh_cast (h->q[i], DLH_F64), *batch = dlh_mean_axis (q, 0);
-        DlhNode *batch_m2 = dlh_sum_axis (dlh_square (dlh_sub (q, batch)), 0);
-        DlhNode *delta = dlh_sub (batch, mean);
-        DlhNode *between = dlh_mul (dlh_square (delta), dlh_scale (dlh_div (n, total), C));
-        DlhNode *variance = dlh_div (m2, dlh_offset (n, -1));
-
-        dlh_pass_assign (collect, mean,
-                         dlh_add (mean, dlh_mul (delta, dlh_div (constant (h, C), total))));
-        dlh_pass_assign (collect, m2, dlh_add (m2, dlh_add (batch_m2, between)));
-        dlh_pass_assign (
-            update, h->W[i],
-            dlh_add (dlh_mul (variance, keep), dlh_scale (dlh_offset (dlh_neg (keep), 1), 1e-3)));
-        dlh_pass_assign (update, mean, dlh_full_like (mean, 0));
-        dlh_pass_assign (update, m2, dlh_full_like (m2, 0));
-    }
-    dlh_pass_assign (collect, n, total);
-    dlh_pass_assign (update, n, dlh_full_like (n, 0));
-}
-
-/* A first step size: doubled or halved until the acceptance of one leapfrog step, over the chains,
- * crosses 0.8. */
-static void
-build_search (Hmc *h, DlhPassWhen when)
-{
-    DlhPass *open = dlh_chains_pass (h->c, "open", when);
-    DlhPass *search = dlh_chains_pass (h->c, "search", when), *close;
-    g_autofree DlhNode **p = g_new (DlhNode *, h->n);
-    g_autofree DlhNode **q = g_new (DlhNode *, h->n);
-    g_autofree DlhNode **g = g_new (DlhNode *, h->n);
-    DlhNode *eps = h->step_size, *half = dlh_scale (eps, 0.5), *zero = constant (h, 0);
-    DlhNode *before, *now, *change, *mean, *way, *go_on, *next;
-
-    dlh_pass_assign (open, h->searching, dlh_cast (constant (h, 1), DLH_I64));
-    dlh_pass_assign (open, h->direction, zero);
-    draw_momenta (h, "search", p);
-    before = dlh_sub (kinetic (h, p), h->log_density);
-    for (guint i = 0; i < h->n; i++) {
-        p[i] = kick (h, i, p[i], half, h->g[i]);
-        q[i] = drift (h, i, h->q[i], eps, p[i]);
-    }
-    now = dlh_chains_gradients (h->c, q, g);
-    for (guint i = 0; i < h->n; i++)
-        p[i] = kick (h, i, p[i], half, g[i]);
-    change = energy_change (h, before, now, q, p, g);
-    mean = dlh_mean_all (dlh_chains_accept_probability (h->c, dlh_neg (change)));
-    way = dlh_where (dlh_less (constant (h, 0.8), mean), constant (h, 1), constant (h, -1));
-    // Not once it has turned, nor beyond all reason: a flat density has no step size.
-    go_on = dlh_less (zero, dlh_offset (dlh_mul (way, h->direction), 0.5));
-    next = dlh_where (
-        go_on, dlh_mul (eps, dlh_where (dlh_less (zero, way), constant (h, 2), constant (h, 0.5))),
-        eps);
-    go_on = dlh_where (dlh_less (dlh_abs (dlh_log (next)), constant (h, log (1e10))), go_on,
-                       dlh_less (constant (h, 1), zero));
-    dlh_pass_assign (search, h->step_size, next);
-    dlh_pass_assign (search, h->direction, way);
-    dlh_pass_assign (search, h->searching, dlh_cast (go_on, DLH_I64));
-    dlh_pass_while (search, h->searching, 100);
-    close = dlh_chains_pass (h->c, "restart", when);
-    dlh_pass_assign (close, h->mu, dlh_log (dlh_scale (eps, 10)));
-    dlh_pass_assign (close, h->log_eps_bar, dlh_log (eps));
-    dlh_pass_assign (close, h->h_bar, zero);
-    dlh_pass_assign (close, h->t, zero);
-}
-
 static gboolean
 hmc_build (DlhChains *c, gconstpointer options, GError **error)
 {
@@ -405,6 +249,7 @@ hmc_build (DlhChains *c, gconstpointer options, GError **error)
                       .g = g_new (DlhNode *, n),
                       .p = g_new (DlhNode *, n),
                       .W = g_new (DlhNode *, n),
+                      .root = g_new (DlhNode *, n),
                       .new_q = g_new (DlhNode *, n),
                       .new_g = g_new (DlhNode *, n)};
     gboolean tune = opt->target > 0 && dlh_chains_n_warmup (c) > 0;
@@ -420,16 +265,16 @@ hmc_build (DlhChains *c, gconstpointer options, GError **error)
         return FALSE;
     build_first (&h);
     if (tune)
-        build_search (&h, DLH_PASS_START);
+        hmc_build_search (&h, DLH_PASS_START);
     build_begin (&h);
     build_leap (&h);
     build_finish (&h);
     if (tune)
-        build_dual_averaging (&h);
+        hmc_build_dual_averaging (&h);
     if (tune && opt->tune_mass)
-        build_mass (&h);
+        hmc_build_mass (&h);
     if (tune)
-        build_search (&h, DLH_PASS_WINDOW);
+        hmc_build_search (&h, DLH_PASS_WINDOW);
     return dlh_graph_check (dlh_chains_graph (c), error);
 }
 
@@ -456,6 +301,8 @@ DLH_PLUGIN_DEFINE (
                  DLH_INT (HmcOptions, max_steps, 1000, 1, 1000000,
                           "At most this many steps of a path", .unit = "steps"),
                  DLH_BOOL_OPTION (HmcOptions, tune_mass, true,
-                                  "Estimate a diagonal mass matrix in the warm-up")),
+                                  "Estimate the mass matrix in the warm-up"),
+                 DLH_CHOICE (HmcOptions, mass, "diagonal", "diagonal|dense",
+                             "Mass matrix; dense: of each block of the position")),
     .name = "hmc", .version = "1.0", .paper = "1701.02434",
-    .summary = "Hamiltonian Monte Carlo, step size and diagonal mass tuned in the warm-up");
+    .summary = "Hamiltonian Monte Carlo, step size and mass tuned in the warm-up");
