@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The divergence of the encoder from the prior in three parts, with the aggregate posterior q(z) of
+ * all examples (arXiv 1802.04942, eq. 2):
+ *
+ *   E KL (q(z|n) || p(z)) = I(z; n) + KL (q(z) || prod_j q(z_j)) + sum_j KL (q(z_j) || p(z_j))
+ *                         = H(z) - E H(q(z|n)),  sum_j H(z_j) - H(z),  sum_j cross (j) - H(z_j)
+ */
+#pragma once
+
+#include "codes.h"
+
+typedef struct {
+    double information, correlation, dimensions;          /* nats */
+    double information_se, correlation_se, dimensions_se; /* of the samples */
+    double entropy;                                       /* H(z) */
+    double kl;                                            /* mean, in closed form */
+} Decomposition;
+
+/* @prior_mean, @prior_log_std: (d): of p(z_j). H(z) and H(z_j) are means over @n_samples of the z,
+ * with all examples in each density. DLH_ERROR_NUMERIC when a density leaves the range of numbers.
+ */
+gboolean decompose (const Codes *codes, const double *prior_mean, const double *prior_log_std,
+                    gint64 n_samples, guint64 seed, Decomposition *out, const Pace *pace,
+                    GError **error);

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* How far the latents of a model are those of the data's factors, over all examples of a split, and
+ * what its divergence from the prior consists of (arXiv 1802.04942). */
+#include <math.h>
+#include <string.h>
+#include "disentangle.h"
+
+/* Shares of the time, about as a perceptron of 1200 units needs them; they order the progress. */
+#define COST_ENCODE 40
+#define COST_GRID 10
+#define COST_SAMPLES 80
+#define COST_ELBO 20
+#define ACTIVE 0.01 /* variance of the means of a latent that is in use */
+#define MAX_FACTORS 32
+
+static void
+disentangle_clear (Disentangle *t)
+{
+    codes_clear (&t->codes);
+    g_free (t->prior_mean);
+    g_free (t->prior_log_std);
+    g_clear_pointer (&t->names, g_ptr_array_unref);
+    g_clear_pointer (&t->values, g_array_unref);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Disentangle, disentangle_clear)
+
+static gboolean
+step (gpointer data, double share, GError **error)
+{
+    Disentangle *t = data;
+    double done = (t->stage_begin + share * t->stage_cost) / t->total_cost;
+
+    dlh_run_progress (t->run, (gint64)(1000 * done), 1000, t->n_encoded);
+    if (done >= 1 || !dlh_run_should_stop (t->run))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                 "stopped at %.0f%%: nothing is kept, a new run begins at the start", 100 * done);
+    return FALSE;
+}
+
+Pace
+disentangle_stage (Disentangle *t, double cost)
+{
+    t->stage_begin += t->stage_cost;
+    t->stage_cost = cost;
+    return (Pace){step, t};
+}
+
+void
+disentangle_add (Disentangle *t, double value, const char *format, ...)
+{
+    g_autofree char *name = NULL;
+    va_list args;
+
+    va_start (args, format);
+    name = g_strdup_vprintf (format, args);
+    va_end (args);
+    g_ptr_array_add (t->names, g_strconcat ("disentangle/", name, NULL));
+    g_array_append_val (t->values, value);
+}
+
+static DlhSplit
+split_of (const char *name)
+{
+    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
+           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
+                                         : DLH_SPLIT_TEST;
+}
+
+static gboolean
+find_data (Disentangle *t, GError **error)
+{
+    t->split = split_of (t->opt->split);
+    if (!(t->data = dlh_run_data (t->run, error)))
+        return FALSE;
+    if (!dlh_data_has_split (t->data, t->split) || dlh_data_count (t->data, t->split) == 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "disentangle: the data set has no '%s' split: give split=train, valid or test",
+                     t->opt->split);
+        return FALSE;
+    }
+    if (dlh_data_vocabulary (t->data)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "disentangle: the data set's inputs are tokens, numbers are wanted");
+        return FALSE;
+    }
+    t->problem = dlh_problem_of (t->data);
+    if (!dlh_data_factor_values (t->data, t->split))
+        dlh_run_message (t->run, "the data set does not say what its examples were made from: only "
+                                 "the divergence is looked at; --dataset=dsprites has factors");
+    return TRUE;
+}
+
+static gboolean
+prepare (Disentangle *t, GError **error)
+{
+    DlhVariable *trained;
+
+    t->names = g_ptr_array_new_with_free_func (g_free);
+    t->values = g_array_new (FALSE, FALSE, sizeof (double));
+    if (!(t->model = dlh_run_require (t->run, DLH_MODEL, error)) || !find_data (t, error))
+        return FALSE;
+    t->latent = ((const DlhModel *)dlh_component_interface (t->model))->latent;
+    if (!t->latent || !t->latent->encode) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "disentangle: model '%s' has no encoder of latent variables: give --model=vae "
+                     "or another with the latent role",
+                     dlh_component_name (t->model));
+        return FALSE;
+    }
+    trained = dlh_store_variable (dlh_run_store (t->run), "train/step", DLH_I64, dlh_shape (),
+                                  (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
+    if (!trained)
+        return FALSE;
+    if (dlh_tensor_get (dlh_variable_tensor (trained), 0) == 0)
+        dlh_run_message (t->run, "note: no trained checkpoint is given: first values are scored");
+    return TRUE;
+}
+
+static void
+add_factors (Disentangle *t)
+{
+    DlhTensor *values = dlh_data_factor_values (t->data, t->split);
+    guint K = dlh_data_n_factors (t->data);
+
+    for (guint k = 0; values && k < K; k++)
+        codes_add_factor (&t->codes, dlh_data_factor (t->data, k),
+                          (const gint64 *)dlh_tensor_get_data (values) + k, K);
+}
+
+/* The gap. */
+
+static void
+tell_gap (Disentangle *t, const Information *information, gboolean by_grid)
+{
+    const Codes *c = &t->codes;
+    const char *suffix = by_grid ? "" : "_sampled";
+    g_autoptr (GString) text = g_string_new (NULL);
+    double gaps[MAX_FACTORS], gap = information_gap (c, information, gaps);
+
+    disentangle_add (t, gap, "mig%s", suffix);
+    for (guint k = 0; k < c->k; k++) {
+        if (!c->factors[k].scored)
+            continue;
+        disentangle_add (t, gaps[k], "mig%s_%s", suffix, c->factors[k].name);
+        g_string_append_printf (text, "%s%s %.4f", text->len ? ", " : "", c->factors[k].name,
+                                gaps[k]);
+    }
+    dlh_run_message (t->run, "MIG %.4f by %s: %s", gap,
+                     by_grid ? "quadrature" : "samples of z, the authors' estimator", text->str);
+}
+
+// @out is left empty when no grid is fine enough.
+static gboolean
+work_information (Disentangle *t, Information *out, GError **error)
+{
+    gboolean grid = strcmp (t->opt->estimator, "samples") != 0, fits = FALSE;
+    Pace pace = disentangle_stage (t, COST_GRID);
+
+    if (grid && !information_by_grid (&t->codes, t->opt->points, out, &fits, &pace, error))
+        return FALSE;
+    if (fits)
+        tell_gap (t, out, TRUE);
+    else if (grid)
+        dlh_run_message (t->run, "some q(z|x) are too narrow for a grid: MIG is estimated by "
+                                 "samples");
+    pace = disentangle_stage (t, COST_SAMPLES);
+    if (fits && strcmp (t->opt->estimator, "grid") == 0)
+        return TRUE;
+    {
+        g_auto (Information) sampled = {0};
+
+        information_init (&sampled, &t->codes);
+        if (!information_by_samples (&t->codes, t->opt->samples,
+                                     dlh_store_get_seed (dlh_run_store (t->run)), &sampled, &pace,
+                                     error))
+            return FALSE;
+        tell_gap (t, &sampled, FALSE);
+        if (!fits) {
+            Information empty = *out;
+
+            *out = sampled;
+            sampled = empty;
+        }
+    }
+    return TRUE;
+}
+
+/* The bound. */
+
+static gboolean
+work_elbo (Disentangle *t, GError **error)
+{
+    Pace pace = disentangle_stage (t, COST_ELBO);
+    g_autofree double *variance = g_new (double, t->codes.d);
+    Decomposition d;
+    guint active = 0;
+
+    if (!decompose (&t->codes, t->prior_mean, t->prior_log_std, t->opt->samples,
+                    dlh_store_get_seed (dlh_run_store (t->run)), &d, &pace, error))
+        return FALSE;
+    codes_moments (&t->codes, NULL, variance);
+    for (guint j = 0; j < t->codes.d; j++)
+        active += variance[j] > ACTIVE;
+    disentangle_add (t, t->log_likelihood - d.kl, "elbo");
+    disentangle_add (t, t->log_likelihood, "log_likelihood");
+    disentangle_add (t, d.kl, "kl");
+    disentangle_add (t, d.information, "mutual_information");
+    disentangle_add (t, d.information_se, "mutual_information_se");
+    disentangle_add (t, d.correlation, "total_correlation");
+    disentangle_add (t, d.correlation_se, "total_correlation_se");
+    disentangle_add (t, d.dimensions, "dimension_kl");
+    disentangle_add (t, d.dimensions_se, "dimension_kl_se");
+    disentangle_add (t, active, "active");
+    dlh_run_message (t->run,
+                     "ELBO %.4f = log p(x|z) %.4f - KL %.4f; KL = I(z;n) %.4f + TC %.4f (+- %.4f) "
+                     "+ dimension-wise %.4f; %u of %u latents active",
+                     t->log_likelihood - d.kl, t->log_likelihood, d.kl, d.information,
+                     d.correlation, d.correlation_se, d.dimensions, active, t->codes.d);
+    return TRUE;
+}
+
+static gboolean
+disentangle_run (DlhRun *run, gconstpointer options, GError **error)
+{
+    g_auto (Disentangle) t = {.run = run, .opt = options};
+    g_auto (Information) information = {0};
+    gboolean factors;
+    Pace pace;
+
+    if (!prepare (&t, error))
+        return FALSE;
+    factors = dlh_data_factor_values (t.data, t.split) != NULL;
+    t.total_cost =
+        COST_ENCODE + (factors ? COST_GRID + COST_SAMPLES : 0) + (t.opt->elbo ? COST_ELBO : 0);
+    if (strcmp (t.opt->estimator, "grid") == 0)
+        t.total_cost -= factors ? COST_SAMPLES : 0;
+    pace = disentangle_stage (&t, COST_ENCODE);
+    if (!disentangle_encode (&t, &pace, error))
+        return FALSE;
+    add_factors (&t);
+    information_init (&information, &t.codes);
+    if ((factors && !work_information (&t, &information, error)) ||
+        (t.opt->elbo && !work_elbo (&t, error)) ||
+        !disentangle_table (&t, factors ? &information : NULL, error))
+        return FALSE;
+    return dlh_run_log (run, "final", 0, (const char *const *)t.names->pdata,
+                        (const double *)(gconstpointer)t.values->data, t.names->len, error);
+}
+
+static const DlhTask disentangle = {.size = sizeof (DlhTask), .run = disentangle_run};
+
+DLH_PLUGIN_DEFINE (
+    DLH_TASK, disentangle, DisentangleOptions,
+    DLH_OPTIONS (
+        DLH_CHOICE (DisentangleOptions, split, "train", "train|valid|test", "What is encoded"),
+        DLH_INT (DisentangleOptions, batch, 2048, 1, 1000000, "Examples encoded at once",
+                 .unit = "examples"),
+        DLH_CHOICE (DisentangleOptions, estimator, "grid", "grid|samples|both",
+                    "Of the mutual information gap: quadrature, or the authors' by samples"),
+        DLH_INT (DisentangleOptions, samples, 10000, 2, 100000000,
+                 "Draws of z behind an entropy that is estimated by samples", .unit = "draws"),
+        DLH_INT (DisentangleOptions, points, 4096, 512, 65536,
+                 "Of the grid for quadrature, at least", .unit = "points"),
+        DLH_BOOL_OPTION (DisentangleOptions, elbo, true,
+                         "The bound, and the divergence in its three parts")),
+    .name = "disentangle", .version = "1.0", .paper = "1802.04942",
+    .summary = "Scores how far latents are the factors of the data; parts of the divergence");

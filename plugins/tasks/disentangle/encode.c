@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* All examples through the encoder, batch after batch, in evaluation mode: nothing of one example
+ * depends on the others of its batch, its draw included, which goes by the example's number. */
+#include <math.h>
+#include <string.h>
+#include "disentangle.h"
+
+typedef struct {
+    Disentangle *t;
+    gint64 batch;
+    DlhFunction *function; /* x, numbers to mean, log_std, z, log p (x | z) */
+    DlhTensor *x, *numbers;
+} Encoder;
+
+static void
+encoder_clear (Encoder *e)
+{
+    dlh_function_unref (e->function);
+    dlh_tensor_unref (e->x);
+    dlh_tensor_unref (e->numbers);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Encoder, encoder_clear)
+
+// Mean and log standard deviation (n, d), f64; an error when the family is another.
+static gboolean
+gaussian_parts (Disentangle *t, DlhDistribution *d, const char *what, DlhNode **out, GError **error)
+{
+    DlhNode *mean = dlh_distribution_parameter (d, 0);
+
+    if (dlh_node_failed (mean))
+        return dlh_graph_check (dlh_node_graph (mean), error);
+    if (strcmp (dlh_distribution_name (d), "Gaussian") != 0 || dlh_node_rank (mean) != 2) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "disentangle: the %s of model '%s' is %s, a diagonal Gaussian over (n, d) is "
+                     "wanted",
+                     what, dlh_component_name (t->model), dlh_distribution_name (d));
+        return FALSE;
+    }
+    out[0] = dlh_cast (mean, DLH_F64);
+    out[1] = dlh_cast (dlh_broadcast (dlh_distribution_parameter (d, 1), dlh_node_shape (mean)),
+                       DLH_F64);
+    return TRUE;
+}
+
+static gboolean
+build (Encoder *e, GError **error)
+{
+    Disentangle *t = e->t;
+    gconstpointer options = dlh_component_options (t->model);
+    DlhStore *store = dlh_run_store (t->run);
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    g_autoptr (GPtrArray) updates = g_ptr_array_new ();
+    DlhBuild b = {.size = sizeof b, .graph = graph, .store = store, .updates = updates};
+    DlhDType dtype = dlh_data_dtype (t->data, t->split);
+    DlhShape shape = dlh_shape_insert (t->problem.input_shape, 0, e->batch);
+    DlhNode *x = dlh_input (graph, "x", dtype, shape), *out[4];
+    DlhNode *numbers = dlh_input (graph, "numbers", DLH_I64, dlh_shape (e->batch));
+    DlhDistribution *q;
+    DlhNode *z;
+
+    dlh_graph_push_scope (graph, dlh_component_name (t->model));
+    q = t->latent->encode (&b, &t->problem, options, x);
+    if (!dlh_graph_check (graph, error) || !gaussian_parts (t, q, "encoder", out, error))
+        return FALSE;
+    dlh_graph_push_rows (graph, numbers);
+    z = dlh_sample_from (q, dlh_store_stream (store, "disentangle/z"));
+    dlh_graph_pop_rows (graph);
+    out[2] = dlh_cast (z, DLH_F64);
+    if (t->opt->elbo)
+        out[3] =
+            dlh_cast (dlh_log_prob (t->latent->decode (&b, &t->problem, options, z), x), DLH_F64);
+    dlh_graph_pop_scope (graph);
+    if (!dlh_graph_check (graph, error))
+        return FALSE;
+    e->x = dlh_tensor_new (dtype, shape, error);
+    e->numbers = e->x ? dlh_tensor_new (DLH_I64, dlh_shape (e->batch), error) : NULL;
+    e->function = e->numbers ? dlh_graph_compile (graph, out, t->opt->elbo ? 4 : 3, error) : NULL;
+    return e->function && codes_init (&t->codes, dlh_data_count (t->data, t->split),
+                                      (guint)dlh_node_dim (out[0], 1), error);
+}
+
+static gboolean
+take_prior (Disentangle *t, GError **error)
+{
+    DlhStore *store = dlh_run_store (t->run);
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    g_autoptr (GPtrArray) updates = g_ptr_array_new ();
+    g_autoptr (DlhFunction) f = NULL;
+    DlhBuild b = {.size = sizeof b, .graph = graph, .store = store, .updates = updates};
+    gsize bytes = t->codes.d * sizeof (double);
+    DlhDistribution *p;
+    DlhNode *out[2];
+
+    dlh_graph_push_scope (graph, dlh_component_name (t->model));
+    p = t->latent->prior (&b, &t->problem, dlh_component_options (t->model), 1);
+    dlh_graph_pop_scope (graph);
+    if (!dlh_graph_check (graph, error) || !gaussian_parts (t, p, "prior", out, error))
+        return FALSE;
+    f = dlh_graph_compile (graph, out, 2, error);
+    if (!f || !dlh_function_run (f, NULL, 0, error))
+        return FALSE;
+    t->prior_mean = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 0)), bytes);
+    t->prior_log_std = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 1)), bytes);
+    return TRUE;
+}
+
+static gboolean
+keep (Encoder *e, gint64 first, gint64 n, GError **error)
+{
+    Codes *c = &e->t->codes;
+    double *to[] = {c->mean, c->log_std, c->z};
+
+    for (guint part = 0; part < 3; part++) {
+        const double *from = dlh_tensor_get_data (dlh_function_output (e->function, part));
+
+        for (gint64 i = 0; i < n; i++)
+            for (guint j = 0; j < c->d; j++) {
+                double v = from[i * c->d + j];
+
+                to[part][j * (gsize)c->n + (gsize)(first + i)] = v;
+                if (isfinite (v))
+                    continue;
+                g_set_error (error, DLH_ERROR, DLH_ERROR_NUMERIC,
+                             "disentangle: the code of example %" G_GINT64_FORMAT
+                             " is %g in latent %u: has the model diverged?",
+                             first + i, v, j + 1);
+                return FALSE;
+            }
+    }
+    for (gint64 i = 0; i < n && e->t->opt->elbo; i++)
+        e->t->log_likelihood +=
+            c->p[first + i] * dlh_tensor_get (dlh_function_output (e->function, 3), i);
+    return TRUE;
+}
+
+gboolean
+disentangle_encode (Disentangle *t, const Pace *pace, GError **error)
+{
+    gint64 n = dlh_data_count (t->data, t->split);
+    DlhTensor *weights = dlh_data_weights (t->data, t->split);
+    g_auto (Encoder) e = {.t = t, .batch = MIN (t->opt->batch, n)};
+    gint64 *numbers;
+
+    if (!build (&e, error) || !take_prior (t, error))
+        return FALSE;
+    if (weights)
+        codes_set_weights (&t->codes, dlh_tensor_get_data (weights));
+    numbers = dlh_tensor_get_data (e.numbers);
+    for (gint64 first = 0; first < n; first += e.batch) {
+        gint64 m = MIN (e.batch, n - first);
+
+        // What is beyond the last is a copy of it, and not looked at.
+        for (gint64 i = 0; i < e.batch; i++)
+            numbers[i] = MIN (first + i, n - 1);
+        dlh_data_gather (t->data, t->split, numbers, e.x);
+        if (!dlh_function_run (e.function, (DlhTensor *[]){e.x, e.numbers}, 2, error) ||
+            !keep (&e, first, m, error))
+            return FALSE;
+        t->n_encoded += (double)m;
+        if (!pace_step (pace, (double)(first + m) / (double)n, error))
+            return FALSE;
+    }
+    return TRUE;
+}
