@@ -4,6 +4,7 @@
 #include "test.h"
 #include "../plugins/tasks/disentangle/decompose.h"
 #include "../plugins/tasks/disentangle/information.h"
+#include "../plugins/tasks/disentangle/scores.h"
 
 #define LOG4 1.38629436111989061883
 
@@ -306,6 +307,108 @@ resolved (void)
     g_assert_cmpfloat (fabs (d.correlation - 2 * log (50)), <, 1e-9);
 }
 
+/* Predictors. The values of the two factors are 0 .. 3 as numbers unless they are to be categories.
+ */
+static const double numbers[] = {0, 1, 2, 3};
+static const ScoreOptions few_cases = {2000, 1000, 32, 5};
+
+static void
+make_numbered (Codes *c, guint d, const double (*map)[2], gint64 copies)
+{
+    make_codes (c, d, map, 0.1, copies, 1);
+    for (guint k = 0; k < c->k; k++)
+        c->factors[k].values = numbers;
+}
+
+typedef struct {
+    const char *name;
+    guint d;
+    const double (*map)[2];
+    gboolean categories;
+    double sap, disentanglement, completeness, factor_vae, beta_vae;
+    double slack; /* of DCI */
+} Predicted;
+
+static const Predicted predicted[] = {
+    {"aligned", 2, aligned, FALSE, 1, 1, 1, 1, 1, 0.01},
+    {"categories", 2, aligned, TRUE, 0.75, 1, 1, 1, 1, 0.01},
+    {"permuted", 3, permuted, FALSE, 1, 1, 1, 1, 1, 0.01},
+    // Each explains half of the variance of both factors.
+    {"rotated-45", 2, quarter, FALSE, 0, 0, 0, NAN, NAN, 0.05},
+};
+
+static void
+known_scores (gconstpointer testdata)
+{
+    const Predicted *t = testdata;
+    g_auto (Codes) c = {0};
+    double sap, factor_vae, beta_vae;
+    Dci dci;
+
+    make_numbered (&c, t->d, t->map, 20);
+    for (guint k = 0; k < c.k && t->categories; k++)
+        c.factors[k].values = NULL;
+    sap = score_sap (&c);
+    dci = score_dci (&c, &few_cases);
+    factor_vae = score_factor_vae (&c, &few_cases);
+    beta_vae = score_beta_vae (&c, &few_cases);
+    // Of a category a latent that knows nothing is right once in four times.
+    test_assert_within (&sap, &t->sap, 1, 0.03);
+    test_assert_within (&dci.disentanglement, &t->disentanglement, 1, t->slack);
+    test_assert_within (&dci.completeness, &t->completeness, 1, t->slack);
+    g_assert_cmpfloat (dci.informativeness, >, 0.99);
+    if (isnan (t->factor_vae))
+        return;
+    test_assert_within (&factor_vae, &t->factor_vae, 1, 1e-9);
+    test_assert_within (&beta_vae, &t->beta_vae, 1, 0.01);
+}
+
+// Codes that know nothing: both factors are told apart by chance alone.
+static void
+chance (void)
+{
+    g_auto (Codes) c = {0};
+    double factor_vae, beta_vae, deviation = sqrt (0.25 / 1000);
+
+    make_numbered (&c, 2, noise, 500);
+    test_random (11, c.mean, (gsize)c.n * 2);
+    factor_vae = score_factor_vae (&c, &few_cases);
+    beta_vae = score_beta_vae (&c, &few_cases);
+    g_assert_cmpfloat (fabs (factor_vae - 0.5), <, 5 * deviation + 0.02);
+    g_assert_cmpfloat (fabs (beta_vae - 0.5), <, 5 * deviation + 0.02);
+    g_assert_cmpfloat (score_sap (&c), <, 0.05);
+    g_assert_cmpfloat (score_dci (&c, &few_cases).informativeness, <, 0.3);
+}
+
+static void
+unused_latents (void)
+{
+    g_auto (Codes) c = {0};
+
+    make_codes (&c, 2, noise, 0.1, 20, 1);
+    g_assert_cmpfloat (score_factor_vae (&c, &few_cases), ==, 0);
+}
+
+// Worked out by hand: 1 - H(3/4, 1/4) / log 2, and shares that lie in one place or in all.
+static void
+importance (void)
+{
+    const double some[] = {0.75, 0.25, 0.25, 0.75}, one[] = {1, 0, 0, 1}, all[] = {1, 1, 1, 1};
+    const double uneven[] = {3, 0, 0.5, 0.5}, part = 0.18872187554086717;
+    Dci dci;
+
+    dci_of_importance (some, 2, 2, &dci);
+    test_assert_close (&dci.disentanglement, &part, 1, 2);
+    test_assert_close (&dci.completeness, &part, 1, 2);
+    dci_of_importance (one, 2, 2, &dci);
+    g_assert_cmpfloat (dci.disentanglement, ==, 1);
+    dci_of_importance (all, 2, 2, &dci);
+    test_assert_close (&dci.disentanglement, &(double){0}, 1, 1);
+    // The first latent has three quarters of all importance and one factor, the other has none.
+    dci_of_importance (uneven, 2, 2, &dci);
+    test_assert_close (&dci.disentanglement, &(double){0.75}, 1, 2);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -328,5 +431,13 @@ main (int argc, char **argv)
         g_test_add_data_func (path, &mixtures[i], known_parts);
     }
     g_test_add_func ("/disentangle/parts/resolved", resolved);
+    for (guint i = 0; i < G_N_ELEMENTS (predicted); i++) {
+        g_autofree char *path = g_strdup_printf ("/disentangle/scores/%s", predicted[i].name);
+
+        g_test_add_data_func (path, &predicted[i], known_scores);
+    }
+    g_test_add_func ("/disentangle/scores/chance", chance);
+    g_test_add_func ("/disentangle/scores/unused-latents", unused_latents);
+    g_test_add_func ("/disentangle/dci/importance", importance);
     return g_test_run ();
 }

@@ -10,7 +10,7 @@
 #define COST_GRID 10
 #define COST_SAMPLES 80
 #define COST_ELBO 20
-#define ACTIVE 0.01 /* variance of the means of a latent that is in use */
+#define COST_SCORES 5
 #define MAX_FACTORS 32
 
 static void
@@ -29,7 +29,8 @@ static gboolean
 step (gpointer data, double share, GError **error)
 {
     Disentangle *t = data;
-    double done = (t->stage_begin + share * t->stage_cost) / t->total_cost;
+    // Samples that were not expected make it late.
+    double done = fmin ((t->stage_begin + share * t->stage_cost) / t->total_cost, 1);
 
     dlh_run_progress (t->run, (gint64)(1000 * done), 1000, t->n_encoded);
     if (done >= 1 || !dlh_run_should_stop (t->run))
@@ -165,9 +166,9 @@ work_information (Disentangle *t, Information *out, GError **error)
     else if (grid)
         dlh_run_message (t->run, "some q(z|x) are too narrow for a grid: MIG is estimated by "
                                  "samples");
-    pace = disentangle_stage (t, COST_SAMPLES);
     if (fits && strcmp (t->opt->estimator, "grid") == 0)
         return TRUE;
+    pace = disentangle_stage (t, COST_SAMPLES);
     {
         g_auto (Information) sampled = {0};
 
@@ -202,7 +203,7 @@ work_elbo (Disentangle *t, GError **error)
         return FALSE;
     codes_moments (&t->codes, NULL, variance);
     for (guint j = 0; j < t->codes.d; j++)
-        active += variance[j] > ACTIVE;
+        active += variance[j] > SCORES_ACTIVE;
     disentangle_add (t, t->log_likelihood - d.kl, "elbo");
     disentangle_add (t, t->log_likelihood, "log_likelihood");
     disentangle_add (t, d.kl, "kl");
@@ -219,6 +220,45 @@ work_elbo (Disentangle *t, GError **error)
                      t->log_likelihood - d.kl, t->log_likelihood, d.kl, d.information,
                      d.correlation, d.correlation_se, d.dimensions, active, t->codes.d);
     return TRUE;
+}
+
+/* Scores by prediction. */
+
+static gboolean
+work_scores (Disentangle *t, GError **error)
+{
+    const ScoreOptions options = {t->opt->cases, t->opt->test_cases, t->opt->group,
+                                  dlh_store_get_seed (dlh_run_store (t->run))};
+    Pace pace = disentangle_stage (t, COST_SCORES);
+    guint n_scored;
+    g_autofree guint *scored = scored_factors (&t->codes, &n_scored);
+    double sap, factor_vae, beta_vae;
+    Dci dci;
+
+    if (n_scored < 2 || t->codes.d < 2)
+        return pace_step (&pace, 1, error);
+    sap = score_sap (&t->codes);
+    if (!pace_step (&pace, 0.3, error))
+        return FALSE;
+    dci = score_dci (&t->codes, &options);
+    if (!pace_step (&pace, 0.6, error))
+        return FALSE;
+    factor_vae = score_factor_vae (&t->codes, &options);
+    if (!pace_step (&pace, 0.8, error))
+        return FALSE;
+    beta_vae = score_beta_vae (&t->codes, &options);
+    disentangle_add (t, sap, "sap");
+    disentangle_add (t, dci.disentanglement, "dci_disentanglement");
+    disentangle_add (t, dci.completeness, "dci_completeness");
+    disentangle_add (t, dci.informativeness, "dci_informativeness");
+    disentangle_add (t, factor_vae, "factor_vae_score");
+    disentangle_add (t, beta_vae, "beta_vae_score");
+    dlh_run_message (t->run,
+                     "by the means: SAP %.4f, DCI %.4f %.4f %.4f (disentanglement, completeness, "
+                     "informativeness), FactorVAE score %.4f, BetaVAE score %.4f",
+                     sap, dci.disentanglement, dci.completeness, dci.informativeness, factor_vae,
+                     beta_vae);
+    return pace_step (&pace, 1, error);
 }
 
 static gboolean
@@ -242,6 +282,7 @@ disentangle_run (DlhRun *run, gconstpointer options, GError **error)
     add_factors (&t);
     information_init (&information, &t.codes);
     if ((factors && !work_information (&t, &information, error)) ||
+        (factors && t.opt->scores && !work_scores (&t, error)) ||
         (t.opt->elbo && !work_elbo (&t, error)) ||
         !disentangle_table (&t, factors ? &information : NULL, error))
         return FALSE;
@@ -263,6 +304,14 @@ DLH_PLUGIN_DEFINE (
                  "Draws of z behind an entropy that is estimated by samples", .unit = "draws"),
         DLH_INT (DisentangleOptions, points, 4096, 512, 65536,
                  "Of the grid for quadrature, at least", .unit = "points"),
+        DLH_BOOL_OPTION (DisentangleOptions, scores, true,
+                         "SAP, DCI, FactorVAE and BetaVAE scores as well"),
+        DLH_INT (DisentangleOptions, cases, 10000, 10, 10000000,
+                 "That DCI, FactorVAE and BetaVAE scores fit a predictor to"),
+        DLH_INT (DisentangleOptions, test_cases, 5000, 10, 10000000,
+                 "That they judge the predictor by"),
+        DLH_INT (DisentangleOptions, group, 64, 2, 100000,
+                 "Examples, or pairs, behind a case of the FactorVAE and BetaVAE scores"),
         DLH_BOOL_OPTION (DisentangleOptions, elbo, true,
                          "The bound, and the divergence in its three parts")),
     .name = "disentangle", .version = "1.0", .paper = "1802.04942",

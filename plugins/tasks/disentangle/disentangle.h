@@ -5,11 +5,12 @@
 #include "codes.h"
 #include "decompose.h"
 #include "information.h"
+#include "scores.h"
 
 typedef struct {
     const char *split, *estimator;
-    gint64 batch, samples, points;
-    gboolean elbo;
+    gint64 batch, samples, points, cases, test_cases, group;
+    gboolean elbo, scores;
 } DisentangleOptions;
 
 typedef struct {
