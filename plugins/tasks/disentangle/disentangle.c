@@ -12,6 +12,7 @@
 #define COST_ELBO 20
 #define COST_SCORES 5
 #define MAX_FACTORS 32
+#define MAX_ROWS 12 /* latents that are drawn */
 
 static void
 disentangle_clear (Disentangle *t)
@@ -261,6 +262,41 @@ work_scores (Disentangle *t, GError **error)
     return pace_step (&pace, 1, error);
 }
 
+/* Pictures. */
+
+// Latents in use, those whose means vary most first.
+static guint *
+latents_in_use (Disentangle *t, guint *n)
+{
+    g_autofree double *variance = g_new (double, t->codes.d);
+    guint *out = g_new (guint, t->codes.d);
+
+    *n = 0;
+    codes_moments (&t->codes, NULL, variance);
+    for (guint j = 0; j < t->codes.d; j++) {
+        guint at = *n;
+
+        if (!(variance[j] > SCORES_ACTIVE))
+            continue;
+        for (; at > 0 && variance[out[at - 1]] < variance[j]; at--)
+            out[at] = out[at - 1];
+        out[at] = j;
+        ++*n;
+    }
+    *n = MIN (*n, MAX_ROWS);
+    return out;
+}
+
+static gboolean
+draw (Disentangle *t, const Information *information, GError **error)
+{
+    guint n;
+    g_autofree guint *latents = latents_in_use (t, &n);
+
+    return disentangle_traverse (t, latents, n, error) &&
+           (!information || disentangle_respond (t, information, latents, n, error));
+}
+
 static gboolean
 disentangle_run (DlhRun *run, gconstpointer options, GError **error)
 {
@@ -284,7 +320,8 @@ disentangle_run (DlhRun *run, gconstpointer options, GError **error)
     if ((factors && !work_information (&t, &information, error)) ||
         (factors && t.opt->scores && !work_scores (&t, error)) ||
         (t.opt->elbo && !work_elbo (&t, error)) ||
-        !disentangle_table (&t, factors ? &information : NULL, error))
+        !disentangle_table (&t, factors ? &information : NULL, error) ||
+        !draw (&t, factors ? &information : NULL, error))
         return FALSE;
     return dlh_run_log (run, "final", 0, (const char *const *)t.names->pdata,
                         (const double *)(gconstpointer)t.values->data, t.names->len, error);
@@ -312,6 +349,10 @@ DLH_PLUGIN_DEFINE (
                  "That they judge the predictor by"),
         DLH_INT (DisentangleOptions, group, 64, 2, 100000,
                  "Examples, or pairs, behind a case of the FactorVAE and BetaVAE scores"),
+        DLH_INT (DisentangleOptions, traversals, 3, 0, 100,
+                 "Examples whose latents are moved one by one, as pictures", .unit = "examples"),
+        DLH_DOUBLE (DisentangleOptions, range, 2, 0.0, 100.0,
+                    "Of a traversal to either side, in deviations of the prior"),
         DLH_BOOL_OPTION (DisentangleOptions, elbo, true,
                          "The bound, and the divergence in its three parts")),
     .name = "disentangle", .version = "1.0", .paper = "1802.04942",

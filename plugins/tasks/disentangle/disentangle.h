@@ -9,7 +9,8 @@
 
 typedef struct {
     const char *split, *estimator;
-    gint64 batch, samples, points, cases, test_cases, group;
+    gint64 batch, samples, points, cases, test_cases, group, traversals;
+    double range;
     gboolean elbo, scores;
 } DisentangleOptions;
 
@@ -39,3 +40,7 @@ void disentangle_add (Disentangle *t, double value, const char *format, ...) G_G
 gboolean disentangle_encode (Disentangle *t, const Pace *pace, GError **error);
 /* Writes disentangle.csv, a row a latent. @information may be NULL. */
 gboolean disentangle_table (Disentangle *t, const Information *information, GError **error);
+/* Draws traversals of the @n latents, most divergent first, and how the codes answer to factors. */
+gboolean disentangle_traverse (Disentangle *t, const guint *latents, guint n, GError **error);
+gboolean disentangle_respond (Disentangle *t, const Information *information, const guint *latents,
+                              guint n, GError **error);
