@@ -107,10 +107,12 @@ spread (Kfac *k, const Block *b, DlhNode **out)
 
 /* Fixed step size. */
 
-// nu: how far the step may go before the model's predictions change by kl_clip nats.
+// nu: how far the step may go before the model's predictions change by kl_clip nats. The run's
+// schedule is left out here, so that it shortens steps that the limit shortens already.
 static DlhNode *
-trust_region (Kfac *k, DlhNode *lr)
+trust_region (Kfac *k, DlhNode *rate)
 {
+    DlhNode *lr = dlh_full_like (rate, k->opt->lr);
     const double limit = k->opt->kl_clip < 0 ? KFAC_KL_CLIP : k->opt->kl_clip;
     DlhNode *sum = NULL, *kl, *most;
 
