@@ -86,8 +86,8 @@ typedef enum {
     DLH_PHASE_AFTER,    /* a pass of its own after the step: sees what the step has stored */
     DLH_PHASE_RECOVER,  /* a pass of its own when a step failed with DLH_ERROR_NUMERIC, which changes
                            nothing: it may undo what led there. Then the phases after a step run, and
-                           the step is tried once more; where that fails too, every variable is put
-                           back. Its period and first step do not count. */
+                           the step is tried again; both up to ten times. Where that does not help,
+                           every variable is put back. Its period and first step do not count. */
 } DlhPhaseWhen;
 
 /** dlh_update_phase: declares phase @name; at most 8. */

@@ -284,3 +284,12 @@ dlh_beside_step (DlhBeside *b, gint64 step, gboolean due, gboolean first, GError
     // There is nothing older to go on with: the first result is waited for.
     return send_off (b, error) && (!first || collect (b, error));
 }
+
+gboolean
+dlh_beside_now (DlhBeside *b, gint64 step, GError **error)
+{
+    wait_for_thread (b);
+    take_copies (b);
+    *begun_at (b) = step + 1;
+    return send_off (b, error) && collect (b, error);
+}

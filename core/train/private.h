@@ -60,4 +60,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhBeside, dlh_beside_free)
 /* The end of step @step: stores what is ready by rule, and begins when @due. What begins at the
  * @first of all times is stored at once. */
 gboolean dlh_beside_step (DlhBeside *b, gint64 step, gboolean due, gboolean first, GError **error);
+/* Begins at step @step and stores the result at once, whatever was under way. */
+gboolean dlh_beside_now (DlhBeside *b, gint64 step, GError **error);
 DlhFunction *dlh_beside_function (DlhBeside *b);

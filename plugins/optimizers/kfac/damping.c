@@ -60,15 +60,15 @@ is_constant (const Kfac *k)
     return schedule_kind (k) == DLH_SCHEDULE_CONSTANT;
 }
 
-static DlhNode *
-number_state (Kfac *k, const char *name, double value)
+DlhNode *
+kfac_number (Kfac *k, const char *name, double value)
 {
     return dlh_update_state_full (k->update, name, DLH_F64, dlh_shape (),
                                   (DlhInit){.kind = DLH_INIT_CONSTANT, .a = value});
 }
 
-static DlhNode *
-within_limits (const Kfac *k, DlhNode *damping)
+DlhNode *
+kfac_within_limits (const Kfac *k, DlhNode *damping)
 {
     return dlh_clamp (damping, k->opt->damping_min, k->opt->damping_max);
 }
@@ -134,7 +134,7 @@ scheduled (Kfac *k)
         return lambda;
     if (!is_constant (k))
         lambda = dlh_mul (lambda, dlh_schedule_node (&s, dlh_update_step (k->update)));
-    k->boost = number_state (k, "boost", 1);
+    k->boost = kfac_number (k, "boost", 1);
     return dlh_mul (lambda, k->boost);
 }
 
@@ -145,9 +145,9 @@ kfac_begin_damping (Kfac *k, GError **error)
     k->damped = start (k) + k->eta > 0;
     if (!check_options (k, error))
         return FALSE;
-    k->lambda = kfac_adapts (k) ? number_state (k, "lambda", start (k)) : scheduled (k);
+    k->lambda = kfac_adapts (k) ? kfac_number (k, "lambda", start (k)) : scheduled (k);
     if (search_period (k) > 0)
-        k->gamma = number_state (k, "gamma", sqrt (start (k) + k->eta));
+        k->gamma = kfac_number (k, "gamma", sqrt (start (k) + k->eta));
     k->damping = k->gamma ? dlh_square (k->gamma) : dlh_offset (k->lambda, k->eta);
     if (kfac_adapts (k) || !is_constant (k))
         dlh_update_log (k->update, "kfac_lambda", k->lambda);
@@ -158,37 +158,6 @@ kfac_begin_damping (Kfac *k, GError **error)
         dlh_update_phase (k->update, "gamma", DLH_PHASE_WITH, search_period (k), k->opt->burn_in);
     }
     return TRUE;
-}
-
-/* Recovery. */
-
-#define RECOVERY 10 /* what a step that was not finite multiplies the damping by */
-
-void
-kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states)
-{
-    DlhNode *count;
-
-    if (!k->damped)
-        return;
-    dlh_update_phase (k->update, "recovery", DLH_PHASE_RECOVER, 1, 0);
-    for (guint i = 0; i < dlh_update_n_params (k->update); i++) {
-        DlhNode *value = dlh_update_value (k->update, i);
-
-        dlh_update_phase_assign (k->update, "recovery", value, dlh_sub (value, last[i]));
-        dlh_update_phase_assign (k->update, "recovery", states[i], dlh_full_like (states[i], 0));
-    }
-    if (kfac_adapts (k))
-        dlh_update_phase_assign (k->update, "recovery", k->lambda,
-                                 within_limits (k, dlh_scale (k->lambda, RECOVERY)));
-    else if (k->boost)
-        dlh_update_phase_assign (k->update, "recovery", k->boost, dlh_scale (k->boost, RECOVERY));
-    if (k->gamma)
-        dlh_update_phase_assign (k->update, "recovery", k->gamma,
-                                 dlh_scale (k->gamma, sqrt (RECOVERY)));
-    count = number_state (k, "recoveries", 0);
-    dlh_update_phase_assign (k->update, "recovery", count, dlh_offset (count, 1));
-    dlh_update_log (k->update, "kfac_recoveries", count);
 }
 
 /* Levenberg-Marquardt. */
@@ -235,8 +204,8 @@ kfac_adapt_damping (Kfac *k, DlhNode *const *delta, DlhNode *change)
     one = dlh_full_like (rho, 1);
     factor = dlh_where (good, dlh_scale (one, w), dlh_where (bad, one, dlh_scale (one, 1 / w)));
     dlh_update_phase_assign (k->update, "damping", k->lambda,
-                             within_limits (k, dlh_mul (k->lambda, factor)));
-    shown = number_state (k, "rho", 1);
+                             kfac_within_limits (k, dlh_mul (k->lambda, factor)));
+    shown = kfac_number (k, "rho", 1);
     dlh_update_phase_assign (k->update, "damping", shown, rho);
     dlh_update_log (k->update, "kfac_rho", shown);
 }
@@ -272,7 +241,7 @@ kfac_search_gamma (Kfac *k, const KfacDirection *previous)
     if (!k->gamma)
         return;
     for (guint i = 0; i < G_N_ELEMENTS (factors); i++) {
-        DlhNode *damping = within_limits (k, dlh_square (dlh_scale (k->gamma, factors[i])));
+        DlhNode *damping = kfac_within_limits (k, dlh_square (dlh_scale (k->gamma, factors[i])));
         g_autofree DlhNode **v = candidate (k, damping);
         KfacDirection d = kfac_direction (k, v);
         KfacModel m = kfac_model (k, &d, previous);

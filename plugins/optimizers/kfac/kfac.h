@@ -12,6 +12,7 @@
  *   chains.c      which layers follow each other
  *   tridiagonal.c Kronecker blocks with correlations between neighbouring layers
  *   damping.c     lambda and gamma, fixed and adapted
+ *   recovery.c    steps that are taken back
  *   quadratic.c   the model of the loss around the parameters
  *   step.c        preconditioning, trust region, step size and momentum
  *   kfac.c        options, and what is done when
@@ -182,10 +183,15 @@ gboolean kfac_adapts (const Kfac *k);
 gboolean kfac_begin_damping (Kfac *k, GError **error);
 /* Compares the loss at theta + @delta with what the model says, @change. */
 void kfac_adapt_damping (Kfac *k, DlhNode *const *delta, DlhNode *change);
-/* When a step is not finite: takes the one before back, @last one a parameter, zeroes @states, and
- * raises the damping. */
-void kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states);
+/* An f64 scalar state; @damping between its least and its most. */
+DlhNode *kfac_number (Kfac *k, const char *name, double value);
+DlhNode *kfac_within_limits (const Kfac *k, DlhNode *damping);
 void kfac_search_gamma (Kfac *k, const KfacDirection *previous);
+
+/* recovery.c */
+/* When a step is not finite or the loss leaps: takes the step before back, @last one a parameter,
+ * zeroes @states, and raises the damping. */
+void kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states);
 
 /* step.c */
 #define KFAC_KL_CLIP 1e-2
