@@ -573,6 +573,32 @@ failed_steps_are_taken_back (void)
     }
 }
 
+/* Two pictures a batch, statistics of the first alone: steps in what they have not shown are as
+ * long as the damping is small. Their loss is finite, and leaps. */
+static void
+leaps_are_taken_back (void)
+{
+    const char *const settings[] = {"damping",    "1e-20", "kl_clip",  "0",    "lr", "1",
+                                    "statistics", "1000",  "inverses", "1000", NULL};
+    g_autoptr (DlhTensor) y = test_tensor (DLH_F64, dlh_shape (2, 1), 0.5, -0.5);
+    g_auto (Bench) b = {0};
+
+    bench_init (&b, NULL, (const char *[]){"hidden", "[4]", "noise", "1", NULL}, settings,
+                regression (IN, 1), (DlhTraining){0});
+    b.y = dlh_tensor_ref (y);
+    for (guint t = 0; t < 20; t++) {
+        g_clear_pointer (&b.x, dlh_tensor_unref);
+        b.x = test_tensor_random (DLH_F64, dlh_shape (2, IN), t + 1);
+        step (&b);
+        g_assert_cmpfloat (logged (&b, "loss"), <, 1e4);
+    }
+    g_assert_cmpfloat (*value (&b, "kfac/recoveries"), >, 1);
+    // One after another they raise by more each time.
+    g_assert_cmpfloat (*value (&b, "kfac/boost"), >=,
+                       10 * pow (10, *value (&b, "kfac/recoveries")));
+    g_assert_cmpfloat (*value (&b, "kfac/boost"), >, 1e10);
+}
+
 // When taking the step back does not help, the error is the usual one.
 static void
 bad_batches_are_refused (void)
@@ -725,6 +751,7 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-step/rho/replays-draws", rho_replays_draws);
     g_test_add_func ("/kfac-step/lambda/fixed-step", fixed_step_adapts);
     g_test_add_func ("/kfac-step/failed-steps/taken-back", failed_steps_are_taken_back);
+    g_test_add_func ("/kfac-step/leaps/taken-back", leaps_are_taken_back);
     g_test_add_func ("/kfac-step/bad-batches/refused", bad_batches_are_refused);
     g_test_add_func ("/kfac-step/damping/scheduled", damping_is_scheduled);
     g_test_add_func ("/kfac-step/part/half-of-a-doubled-batch", half_of_a_doubled_batch);
