@@ -39,7 +39,7 @@ kfac_adapts (const Kfac *k)
 static double
 start (const Kfac *k)
 {
-    return k->opt->damping >= 0 ? k->opt->damping : kfac_is_quadratic (k) ? 1 : 0.3;
+    return k->opt->damping >= 0 ? k->opt->damping : kfac_is_quadratic (k) ? 1 : 0.1;
 }
 
 static DlhScheduleKind

@@ -167,7 +167,7 @@ DLH_PLUGIN_DEFINE (
         DLH_DOUBLE (
             KfacOptions, damping, -1, -1.0, 1e6,
             "Added to the curvature (lambda), where adapted its start; 0: pseudo-inverse, with "
-            "inverse=eigen or ekfac; -1: 0.3, of step=quadratic 1"),
+            "inverse=eigen or ekfac; -1: 0.1, of step=quadratic 1"),
         DLH_INT (KfacOptions, damping_period, -1, -1, 1000000,
                  "Steps between adaptations of lambda to the model's fit; 0: never; -1: 0, of "
                  "step=quadratic 5",
@@ -202,7 +202,7 @@ DLH_PLUGIN_DEFINE (
         DLH_BOOL_OPTION (KfacOptions, damping_in_model, true,
                          "Judge the model with its damping term (1503.05671) or without"),
         DLH_DOUBLE (KfacOptions, kl_clip, -1, -1.0, 1e6,
-                    "Largest change of the predictions in a step; 0: no limit; -1: 1e-2, of "
+                    "Largest change of the predictions in a step; 0: no limit; -1: 5e-3, of "
                     "step=quadratic no limit",
                     .unit = "nats"),
         DLH_DOUBLE (KfacOptions, decay, 0.95, 0.0, 1.0, "Moving average of the statistics",

@@ -194,7 +194,7 @@ void kfac_search_gamma (Kfac *k, const KfacDirection *previous);
 void kfac_recover (Kfac *k, DlhNode *const *last, DlhNode *const *states);
 
 /* step.c */
-#define KFAC_KL_CLIP 1e-2
+#define KFAC_KL_CLIP 5e-3
 void kfac_step (Kfac *k);
 
 /* rows.c */
