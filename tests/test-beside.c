@@ -280,7 +280,7 @@ inverse_of_the_copy (void)
     step (&b);
     a = value (&b, a_name);
     test_assert_close (a, a5, N * N, 0);
-    c = sqrt (0.3 * mean_eigenvalue (a, N) /
+    c = sqrt (0.1 * mean_eigenvalue (a, N) /
               mean_eigenvalue (value (&b, "kfac/inverses/copy/mlp/hidden1/weight/G"), 7));
     for (guint i = 0; i < N; i++) {
         want[i * N + i] = 1;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include "kfac.h"
 
-#define LEAP 1000 /* how much more than 1 + |the loss before| */
+#define LEAP 1000 /* how much above the least loss so far, h: more than this times 1 + |h| */
 
 // What the damping is multiplied by: 10, and where the last recovery did not help 100, 1000, ...: a
 // few recoveries come from any damping that can be given to one that matters.
@@ -28,15 +28,16 @@ recovery_factor (Kfac *k, DlhNode *recovered)
 static void
 refuse_leaps (Kfac *k, DlhNode *recovered)
 {
-    DlhNode *step = dlh_update_step (k->update), *before = kfac_number (k, "loss", 0);
-    DlhNode *loss = dlh_cast (dlh_update_objective (k->update)->loss, DLH_F64), *limit, *leapt;
-    DlhNode *zero = dlh_full_like (loss, 0);
+    DlhNode *step = dlh_update_step (k->update), *least = kfac_number (k, "least_loss", 0);
+    DlhNode *loss = dlh_cast (dlh_update_objective (k->update)->loss, DLH_F64), *limit, *checked;
+    DlhNode *zero = dlh_full_like (loss, 0), *leapt;
 
-    limit = dlh_add (before, dlh_scale (dlh_offset (dlh_abs (before), 1), LEAP));
-    leapt = dlh_where (dlh_greater (step, zero), dlh_sub (loss, limit), dlh_full_like (loss, -1));
-    leapt = dlh_where (dlh_greater (recovered, zero), dlh_full_like (loss, -1), leapt);
-    loss = dlh_where (dlh_greater (leapt, zero), dlh_full_like (loss, NAN), loss);
-    dlh_update_assign (k->update, before, dlh_assert_finite (loss, "loss, or NaN for a leap"));
+    limit = dlh_add (least, dlh_scale (dlh_offset (dlh_abs (least), 1), LEAP));
+    leapt = dlh_sub (loss, limit);
+    checked = dlh_where (dlh_greater (leapt, zero), dlh_full_like (loss, NAN), loss);
+    checked = dlh_where (dlh_greater (recovered, zero), loss, checked);
+    checked = dlh_where (dlh_greater (step, zero), dlh_min (checked, least), loss);
+    dlh_update_assign (k->update, least, dlh_assert_finite (checked, "loss, or NaN for a leap"));
 }
 
 void
