@@ -25,6 +25,9 @@ typedef struct {
     void (*fill) (gpointer source, const gint64 *rows, gsize n, gpointer out);
     gpointer source;
     GDestroyNotify free_source; /* (nullable): when the last split goes */
+    /* (nullable): from now on examples are those of @epoch (0 first), which may have chance of its
+     * own. No fill() is running. */
+    void (*begin_epoch) (gpointer source, guint64 epoch);
 } DlhExamples;
 
 /** dlh_data_set_examples: a split like that of dlh_data_set_split() whose inputs are made by @rows,
@@ -74,7 +77,8 @@ DLH_EXPORT gboolean dlh_data_set_weights (DlhData *data, DlhSplit split, DlhTens
 /** dlh_data_weights: (transfer none) (nullable): f64 (n), NULL: all are equally probable. */
 DLH_EXPORT DlhTensor *dlh_data_weights (DlhData *data, DlhSplit split);
 /** dlh_data_epoch: @out gets n examples for epoch number @epoch of a run with @seed: each once in
- * random order; or, with weights, n independent draws. @name is that of the random stream. */
+ * random order; or, with weights, n independent draws. @name is that of the random stream. A
+ * split's DlhExamples.begin_epoch() is told; of such a split dlh_data_inputs() are made anew. */
 DLH_EXPORT void dlh_data_epoch (DlhData *data, DlhSplit split, guint64 seed, const char *name,
                                 guint64 epoch, gint64 *out);
 

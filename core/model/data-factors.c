@@ -160,6 +160,7 @@ dlh_data_epoch (DlhData *data, DlhSplit split, guint64 seed, const char *name, g
     g_autofree double *sums = NULL, *u = NULL;
     const double *w;
 
+    dlh_data_begin_epoch (data, split, epoch);
     if (!weights || n == 0) {
         dlh_random_permutation (seed, name, epoch, out, (gsize)n);
         return;

@@ -38,5 +38,7 @@ gboolean dlh_data_check_shapes (DlhData *data, DlhSplit split, DlhShape x, DlhTe
                                 GError **error);
 /* DLH_ERROR_DATA unless all targets are numbers or classes in range; NULL is well. */
 gboolean dlh_data_check_targets (DlhData *data, DlhSplit split, DlhTensor *targets, GError **error);
+/* What changes with the epoch is that of @epoch. */
+void dlh_data_begin_epoch (DlhData *data, DlhSplit split, guint64 epoch);
 /* Shape of all inputs (n, ...), whether they are in memory or not; rank 0 without the split. */
 DlhShape dlh_data_whole_shape (DlhData *data, DlhSplit split);

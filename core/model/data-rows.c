@@ -164,6 +164,17 @@ fits_in_memory (const DlhSplitData *s)
     return bytes <= pages * page / 2;
 }
 
+void
+dlh_data_begin_epoch (DlhData *data, DlhSplit split, guint64 epoch)
+{
+    DlhSplitData *s = &data->splits[split];
+
+    if (!s->rows || !s->rows->rows.begin_epoch)
+        return;
+    s->rows->rows.begin_epoch (s->rows->rows.source, epoch);
+    dlh_tensor_unref (g_steal_pointer (&s->inputs));
+}
+
 DlhTensor *
 dlh_data_inputs (DlhData *data, DlhSplit split)
 {
