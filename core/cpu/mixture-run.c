@@ -11,6 +11,7 @@
 #define MAX_PARTS 16
 #define PART_ROWS 32     /* fewest of a part */
 #define PART_TERMS 16384 /* (point, component, axis) that are worth a thread */
+#define TILE 128         /* components */
 #define HALF_LOG_2PI 0.91893853320467274178
 
 typedef struct {
@@ -52,17 +53,26 @@ row_bytes (const DlhMixture *m)
     return ((gsize)m->k * dlh_dtype_size (m->dtype) + 63) / 64 * 64;
 }
 
-// Forward: terms and joint. Backward: t, terms and the two sums of each axis, and joint.
 static gsize
-arrays_of_part (const DlhMixture *m, gboolean backward)
+tile_bytes (const DlhMixture *m)
 {
-    return backward ? 4 * (gsize)m->d + 1 : 2;
+    return TILE * dlh_dtype_size (m->dtype);
+}
+
+// Forward: terms and joint. Backward: the two sums of each axis; of a tile t and terms of each
+// axis, and joint.
+static gsize
+part_bytes (const DlhMixture *m, gboolean backward)
+{
+    const gsize d = (gsize)m->d;
+
+    return backward ? 2 * d * row_bytes (m) + (2 * d + 1) * tile_bytes (m) : 2 * row_bytes (m);
 }
 
 gsize
 dlh_mixture_workspace (const DlhMixture *m, gboolean backward)
 {
-    return row_bytes (m) * (3 * (gsize)m->d + n_parts (m) * arrays_of_part (m, backward));
+    return 3 * (gsize)m->d * row_bytes (m) + n_parts (m) * part_bytes (m, backward);
 }
 
 static double
@@ -101,21 +111,20 @@ set_components (Job *job, const void *mean, const void *log_std, void *work)
         }
 }
 
-// The components whose weights differ from the others', for point @i.
+// The components whose weights differ from the others', for point @i; @x holds @n from @first on.
 static void
-add_weights (const Job *job, void *x, gint64 i)
+add_weights (const Job *job, void *x, gint64 i, gint64 first, gint64 n)
 {
     const DlhMixture *m = job->m;
     const DlhMixtureWeights *w = &m->weights;
+    const gint64 own = i - first, next = (i + 1) % m->k - first;
 
     if (w->own == w->others && w->next == w->others)
         return;
-    put (m->dtype, x, i, get (m->dtype, x, i) + w->own - w->others);
-    if (m->k > 1) {
-        const gint64 next = (i + 1) % m->k;
-
+    if (own >= 0 && own < n)
+        put (m->dtype, x, own, get (m->dtype, x, own) + w->own - w->others);
+    if (m->k > 1 && next >= 0 && next < n)
         put (m->dtype, x, next, get (m->dtype, x, next) + w->next - w->others);
-    }
 }
 
 static void
@@ -128,7 +137,7 @@ forward (gsize begin, gsize end, guint thread, gpointer user_data)
     for (gsize part = begin; part < end; part++) {
         const gint64 first = m->m * (gint64)part / job->n_parts;
         const gint64 last = m->m * (gint64)(part + 1) / job->n_parts;
-        char *terms = job->arrays + 2 * part * job->row, *joint = terms + job->row;
+        char *terms = job->arrays + part * part_bytes (m, FALSE), *joint = terms + job->row;
 
         for (gint64 i = first; i < last; i++) {
             memset (joint, 0, job->row);
@@ -139,7 +148,7 @@ forward (gsize begin, gsize end, guint thread, gpointer user_data)
                 if (d < m->d)
                     job->kernels->terms (NULL, terms, joint, job->mean + at, job->inv + at,
                                          job->c + at, get (m->dtype, job->z, i * m->d + d), m->k);
-                add_weights (job, x, i);
+                add_weights (job, x, i, 0, m->k);
                 put (m->dtype, job->out, i * (m->d + 1) + d,
                      m->weights.others + job->kernels->logsumexp (x, m->k));
             }
@@ -147,32 +156,42 @@ forward (gsize begin, gsize end, guint thread, gpointer user_data)
     }
 }
 
+/* A tile of a part. */
+typedef struct {
+    gint64 first, n;         /* components */
+    char *mean, *log_std;    /* (d, k): the part's sums */
+    char *t, *terms, *joint; /* (d, TILE), (d, TILE), (TILE) */
+} Tile;
+
 // One point: its own gradient to job->out, the components' added to the part's sums.
 static void
-back_point (const Job *job, char *t, char *terms, char *mean, char *log_std, char *joint, gint64 i)
+back_point (const Job *job, const Tile *tile, gint64 i)
 {
     const DlhMixture *m = job->m;
+    const DlhMixtureKernels *k = job->kernels;
+    const gsize start = (gsize)tile->first * dlh_dtype_size (m->dtype), step = tile_bytes (m);
     const gint64 y = i * (m->d + 1);
     const double joint_g = get (m->dtype, job->dy, y + m->d);
 
-    memset (joint, 0, job->row);
+    memset (tile->joint, 0, step);
     for (gint64 d = 0; d <= m->d; d++) {
-        const gsize at = (gsize)d * job->row;
-        char *x = d < m->d ? terms + at : joint;
+        const gsize at = (gsize)d * job->row + start, here = (gsize)d * step;
+        char *x = d < m->d ? tile->terms + here : tile->joint;
 
         if (d < m->d)
-            job->kernels->terms (t + at, x, joint, job->mean + at, job->inv + at, job->c + at,
-                                 get (m->dtype, job->z, i * m->d + d), m->k);
-        add_weights (job, x, i);
-        job->kernels->weigh (x, m->weights.others - get (m->dtype, job->y, y + d), m->k);
+            k->terms (tile->t + here, x, tile->joint, job->mean + at, job->inv + at, job->c + at,
+                      get (m->dtype, job->z, i * m->d + d), tile->n);
+        add_weights (job, x, i, tile->first, tile->n);
+        k->weigh (x, m->weights.others - get (m->dtype, job->y, y + d), tile->n);
     }
     for (gint64 d = 0; d < m->d; d++) {
-        const gsize at = (gsize)d * job->row;
-        const double sum =
-            job->kernels->back (terms + at, t + at, joint, job->inv + at, mean + at, log_std + at,
-                                get (m->dtype, job->dy, y + d), joint_g, m->k);
+        const gsize at = (gsize)d * job->row + start, here = (gsize)d * step;
+        const double before = tile->first ? get (m->dtype, job->out, i * m->d + d) : 0;
+        const double sum = k->back (tile->terms + here, tile->t + here, tile->joint, job->inv + at,
+                                    tile->mean + at, tile->log_std + at,
+                                    get (m->dtype, job->dy, y + d), joint_g, tile->n);
 
-        put (m->dtype, job->out, i * m->d + d, -sum);
+        put (m->dtype, job->out, i * m->d + d, before - sum);
     }
 }
 
@@ -187,12 +206,18 @@ backward (gsize begin, gsize end, guint thread, gpointer user_data)
     for (gsize part = begin; part < end; part++) {
         const gint64 first = m->m * (gint64)part / job->n_parts;
         const gint64 last = m->m * (gint64)(part + 1) / job->n_parts;
-        char *mean = job->arrays + part * arrays_of_part (m, TRUE) * job->row;
-        char *log_std = mean + all, *t = log_std + all, *terms = t + all, *joint = terms + all;
+        Tile tile = {.mean = job->arrays + part * part_bytes (m, TRUE)};
 
-        memset (mean, 0, 2 * all);
-        for (gint64 i = first; i < last; i++)
-            back_point (job, t, terms, mean, log_std, joint, i);
+        tile.log_std = tile.mean + all;
+        tile.t = tile.log_std + all;
+        tile.terms = tile.t + (gsize)m->d * tile_bytes (m);
+        tile.joint = tile.terms + (gsize)m->d * tile_bytes (m);
+        memset (tile.mean, 0, 2 * all);
+        for (; tile.first < m->k; tile.first += TILE) {
+            tile.n = MIN (TILE, m->k - tile.first);
+            for (gint64 i = first; i < last; i++)
+                back_point (job, &tile, i);
+        }
     }
 }
 
@@ -201,7 +226,7 @@ static void
 add_parts (const Job *job)
 {
     const DlhMixture *m = job->m;
-    const gsize step = arrays_of_part (m, TRUE) * job->row, all = job->row * (gsize)m->d;
+    const gsize step = part_bytes (m, TRUE), all = job->row * (gsize)m->d;
 
     for (gint64 d = 0; d < m->d; d++)
         for (gint64 j = 0; j < m->k; j++) {

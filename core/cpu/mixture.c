@@ -12,14 +12,20 @@
 
 #define T float
 #define DTYPE DLH_F32
+#define LOWEST -80.0f
+#define NOTHING 2e-35f
 #define FN(name) name##_f32
 #include "cpu/mixture-type.h"
 #undef T
 #undef DTYPE
+#undef LOWEST
+#undef NOTHING
 #undef FN
 
 #define T double
 #define DTYPE DLH_F64
+#define LOWEST -700.0
+#define NOTHING 1e-304
 #define FN(name) name##_f64
 #include "cpu/mixture-type.h"
 
