@@ -75,6 +75,9 @@ DLH_EXPORT DlhNode *dlh_where (DlhNode *condition, DlhNode *a, DlhNode *b);
 DLH_EXPORT DlhNode *dlh_cast (DlhNode *x, DlhDType dtype);
 /** dlh_stop_gradient: @x, through which no gradient flows. */
 DLH_EXPORT DlhNode *dlh_stop_gradient (DlhNode *x);
+/** dlh_as_noise: @x, which dlh_graph_uses() takes for noise of mean 0, or for what sets the scale of
+ * one: a use of a weight by it is left out, and so is its addition to a weight. */
+DLH_EXPORT DlhNode *dlh_as_noise (DlhNode *x);
 /** dlh_assert_finite: @x; a run stops with DLH_ERROR_NUMERIC, before anything is assigned, when an
  * element is NaN or infinite. @what names it in the message. */
 DLH_EXPORT DlhNode *dlh_assert_finite (DlhNode *x, const char *what);

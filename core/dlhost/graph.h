@@ -99,7 +99,7 @@ typedef struct {
  * dlh_graph_uses:
  * @roots: nodes whose ancestors are searched
  * Returns: (element-type DlhUse) (transfer full): every use of @variable's value, oldest first;
- * looks through reshape, cast, broadcast and stop-gradient only when nothing else uses them.
+ * looks through reshape, cast, broadcast, stop-gradient, and dlh_as_noise() added, if used alone.
  */
 DLH_EXPORT GArray *dlh_graph_uses (DlhNode *const *roots, guint n_roots, DlhVariable *variable);
 /** dlh_graph_variables: (element-type DlhVariable*) (transfer container): read by @roots'

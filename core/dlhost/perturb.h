@@ -4,10 +4,8 @@
  * product with a weight in the graph that the model has built, follows the axis of the examples to it,
  * and asks an estimator for what takes the product's place:
  *
- *     DlhWeight *w = dlh_product_weight (p);
- *
  *     return dlh_product_apply (p, dlh_product_input (p),
- *                               dlh_add (dlh_weight_mean (w), dlh_weight_draw (w)), TRUE);
+ *                               dlh_weight_noisy (dlh_product_weight (p)), TRUE);
  *
  * Streams are keyed by the parameter's name: results do not depend on what else is perturbed. */
 #pragma once
@@ -107,11 +105,10 @@ DLH_EXPORT DlhComponent *dlh_model_with_objective (DlhComponent *model, DlhCompo
 DLH_EXPORT const DlhNoise *dlh_noise_named (const char *name);
 
 /* For noises. */
-
-/** dlh_weight_value: the parameter; dlh_weight_variable: what it is read from. */
+/** dlh_weight_value, dlh_weight_variable: the parameter. */
 DLH_EXPORT DlhNode *dlh_weight_value (DlhWeight *w);
 DLH_EXPORT DlhVariable *dlh_weight_variable (DlhWeight *w);
-/** dlh_weight_sigma: the option sigma, @preset where it is below 0. dlh_weight_rate: the option rate. */
+/** dlh_weight_sigma, dlh_weight_rate: those options; sigma is @preset where it is below 0. */
 DLH_EXPORT double dlh_weight_sigma (DlhWeight *w, double preset);
 DLH_EXPORT double dlh_weight_rate (DlhWeight *w);
 /** dlh_weight_parameter: a trainable parameter of its shape, "<parameter>/@name". */
@@ -126,11 +123,13 @@ DLH_EXPORT gconstpointer dlh_weight_noise_options (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_mean (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_std (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_draw (DlhWeight *w);
+/** dlh_weight_noisy: the mean plus the draw, of which dlh_graph_uses() sees the weight alone. */
+DLH_EXPORT DlhNode *dlh_weight_noisy (DlhWeight *w);
 /** dlh_weight_draws: independent draws, (N, ...), one for each example. */
 DLH_EXPORT DlhNode *dlh_weight_draws (DlhWeight *w);
-/** dlh_product_weight: (transfer none): which weight it is. */
+/** dlh_product_weight, dlh_product_input: (transfer none): what is multiplied by what: by numbers, or
+ * looked up by the indices of an embedding. */
 DLH_EXPORT DlhWeight *dlh_product_weight (DlhProduct *p);
-/** dlh_product_input: what is multiplied: numbers, or the indices of an embedding. */
 DLH_EXPORT DlhNode *dlh_product_input (DlhProduct *p);
 /** dlh_product_apply: the product of @x with @weight, of the parameter's shape; with its bias or
  * without one. */
@@ -145,7 +144,7 @@ DLH_EXPORT DlhNode *dlh_weight_signs (DlhWeight *w, guint axis, gint64 n);
  * example n. Indices stay as they are. */
 DLH_EXPORT DlhNode *dlh_product_flip_input (DlhProduct *p, DlhNode *x);
 DLH_EXPORT DlhNode *dlh_product_flip_output (DlhProduct *p, DlhNode *y);
-/** dlh_product_normal: standard normal numbers of the shape of @y, keyed by the parameter. */
+/** dlh_product_normal: standard normal numbers of @y's shape, keyed by the parameter. */
 DLH_EXPORT DlhNode *dlh_product_normal (DlhProduct *p, DlhNode *y);
 
 G_END_DECLS

@@ -26,6 +26,7 @@ typedef enum {
     DLH_OBJECTIVE, /* what a model is fitted by, in the place of its own loss */
 } DlhPluginKind;
 
+/** DLH_LAST_KIND: for loops over the kinds; it grows. */
 #define DLH_LAST_KIND DLH_OBJECTIVE
 
 /* The fixed part of the note's descriptor. */

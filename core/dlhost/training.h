@@ -74,6 +74,7 @@ DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, Dlh
 DLH_EXPORT gboolean dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                          const DlhTensor **prediction, GError **error);
 
+/** DLH_CALIBRATION_BINS: of equal width, for the probability of the likeliest class. */
 #define DLH_CALIBRATION_BINS 15
 /**
  * dlh_trainer_calibration:

@@ -51,7 +51,7 @@ fold (DlhNode *node, DlhNode *const *inputs, gpointer user_data)
 {
     DlhCompileFlags flags = GPOINTER_TO_UINT (user_data);
 
-    if (node->op == &dlh_op_stop_gradient)
+    if (node->op == &dlh_op_stop_gradient || node->op == &dlh_op_as_noise)
         return inputs[0];
     if ((flags & DLH_COMPILE_NO_FOLDING) || !node->n_inputs || node->op == &dlh_op_broadcast ||
         (node->op->flags & (DLH_OP_IMPURE | DLH_OP_VIEW)))

@@ -224,6 +224,46 @@ dlh_stop_gradient (DlhNode *x)
     return dlh_node_new (&dlh_op_stop_gradient, &x, 1, NULL);
 }
 
+/* as_noise: a view. */
+
+static void
+as_noise_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
+{
+    (void) y;
+    dx[0] = dy;
+}
+
+static DlhNode *
+as_noise_sample (DlhSample *s, guint which)
+{
+    return which ? NULL : dlh_as_noise (dlh_sample_uniform (s, -2, 2, dlh_sample_shape (s, 3, 4)));
+}
+
+static DlhNode *
+as_noise_reject (DlhSample *s, guint which)
+{
+    return which ? NULL
+                 : dlh_as_noise (dlh_add (dlh_sample_uniform (s, 0, 1, dlh_shape (2)),
+                                          dlh_sample_uniform (s, 0, 1, dlh_shape (3))));
+}
+
+const DlhOp dlh_op_as_noise = {
+    .size = sizeof (DlhOp),
+    .name = "as_noise",
+    .n_inputs = 1,
+    .flags = DLH_OP_VIEW,
+    .infer = dlh_infer_any,
+    .vjp = as_noise_vjp,
+    .sample = as_noise_sample,
+    .reject = as_noise_reject,
+};
+
+DlhNode *
+dlh_as_noise (DlhNode *x)
+{
+    return dlh_node_new (&dlh_op_as_noise, &x, 1, NULL);
+}
+
 /* assert_finite: a view whose run looks at every element. */
 
 typedef struct {

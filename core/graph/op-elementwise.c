@@ -599,6 +599,7 @@ const DlhOp *const dlh_ops_elementwise[] = {
 #include "graph/elementwise.list"
 #undef EW
     &dlh_op_stop_gradient,
+    &dlh_op_as_noise,
     &dlh_op_assert_finite,
     NULL,
 };

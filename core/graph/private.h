@@ -52,7 +52,8 @@ DlhNode *dlh_node_new_full (const DlhOp *op, DlhGraph *graph, DlhNode *const *in
 
 /* Leaves that the executor knows by address. */
 extern const DlhOp dlh_op_input, dlh_op_constant, dlh_op_fill, dlh_op_read, dlh_op_assign,
-    dlh_op_broadcast, dlh_op_sum, dlh_op_assert_finite, dlh_op_stop_gradient, dlh_op_reshape;
+    dlh_op_broadcast, dlh_op_sum, dlh_op_assert_finite, dlh_op_stop_gradient, dlh_op_as_noise,
+    dlh_op_reshape;
 
 /* Attributes of dlh_op_fill: p0 the value; shape and dtype beside it. */
 typedef struct {

@@ -27,6 +27,9 @@ dlh_graph_ancestors (DlhNode *const *roots, guint n_roots, guint *n_nodes)
 static gboolean
 is_transparent (const DlhNode *node)
 {
+    // A weight with noise upon it.
+    if (dlh_node_is (node, "add"))
+        return node->inputs[0]->op == &dlh_op_as_noise || node->inputs[1]->op == &dlh_op_as_noise;
     return node->op == &dlh_op_reshape || node->op == &dlh_op_stop_gradient ||
            node->op == &dlh_op_broadcast || dlh_node_is (node, "cast");
 }
@@ -37,7 +40,7 @@ collect_uses (DlhGraph *graph, const gboolean *marked, guint n, DlhNode *value, 
     for (guint id = value->id + 1; id < n; id++) {
         DlhNode *node = marked[id] ? dlh_graph_node (graph, id) : NULL;
 
-        for (guint k = 0; node && k < node->n_inputs; k++)
+        for (guint k = 0; node && node->op != &dlh_op_as_noise && k < node->n_inputs; k++)
             if (node->inputs[k] == value) {
                 DlhUse use = {node, k};
 

@@ -53,17 +53,23 @@ fixed_draw (DlhWeight *w, DlhStream *stream, gint64 n)
     return dlh_scale (normal (w, stream, n), dlh_weight_sigma (w, 0.1));
 }
 
+// The weight, where it sets the scale of its own noise.
+static DlhNode *
+scale_of (DlhWeight *w)
+{
+    return dlh_as_noise (dlh_weight_value (w));
+}
+
 static DlhNode *
 multiplicative_std (DlhWeight *w)
 {
-    return dlh_scale (dlh_abs (dlh_weight_value (w)), dlh_weight_sigma (w, 1));
+    return dlh_scale (dlh_abs (scale_of (w)), dlh_weight_sigma (w, 1));
 }
 
 static DlhNode *
 multiplicative_draw (DlhWeight *w, DlhStream *stream, gint64 n)
 {
-    return dlh_mul (dlh_weight_value (w),
-                    dlh_scale (normal (w, stream, n), dlh_weight_sigma (w, 1)));
+    return dlh_mul (scale_of (w), dlh_scale (normal (w, stream, n), dlh_weight_sigma (w, 1)));
 }
 
 static DlhNode *
@@ -79,7 +85,7 @@ dropconnect_draw (DlhWeight *w, DlhStream *stream, gint64 n)
         dlh_rademacher (dlh_node_graph (dlh_weight_value (w)), stream,
                         dlh_variable_dtype (dlh_weight_variable (w)), draw_shape (w, n));
 
-    return dlh_mul (dlh_scale (dlh_weight_value (w), 0.5), signs);
+    return dlh_mul (dlh_scale (scale_of (w), 0.5), signs);
 }
 
 static DlhNode *
@@ -89,7 +95,7 @@ dropconnect_any_draw (DlhWeight *w, DlhStream *stream, gint64 n)
     DlhNode *p = dlh_full (dlh_node_graph (dlh_weight_value (w)),
                            dlh_variable_dtype (dlh_weight_variable (w)), draw_shape (w, n), keep);
 
-    return dlh_mul (dlh_weight_value (w), dlh_offset (dlh_bernoulli_draw (stream, p), -keep));
+    return dlh_mul (scale_of (w), dlh_offset (dlh_bernoulli_draw (stream, p), -keep));
 }
 
 static DlhNode *
@@ -97,7 +103,7 @@ dropconnect_std (DlhWeight *w)
 {
     const double r = dlh_weight_rate (w);
 
-    return dlh_scale (dlh_abs (dlh_weight_value (w)), sqrt (r * (1 - r)));
+    return dlh_scale (dlh_abs (scale_of (w)), sqrt (r * (1 - r)));
 }
 
 static const DlhNoise noises[] = {

@@ -111,7 +111,8 @@ forget_draws (DlhPerturb *p)
 static void
 add_posteriors (DlhPerturb *p, DlhObjective *objective)
 {
-    DlhWeightPosterior *list = dlh_graph_alloc (p->build->graph, (p->weights->len + 1) * sizeof *list);
+    DlhWeightPosterior *list =
+        dlh_graph_alloc (p->build->graph, (p->weights->len + 1) * sizeof *list);
 
     objective->posteriors = list;
     objective->n_posteriors = 0;
@@ -124,7 +125,7 @@ add_posteriors (DlhPerturb *p, DlhObjective *objective)
             continue;
         list[objective->n_posteriors++] =
             (DlhWeightPosterior){sizeof *list, w->variable, dlh_weight_mean (w), dlh_weight_std (w),
-                           w->is_bias && p->fresh ? NULL : w->draw};
+                                 w->is_bias && p->fresh ? NULL : w->draw};
     }
 }
 

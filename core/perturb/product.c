@@ -74,11 +74,29 @@ bias_of (DlhProduct *p, gboolean bias)
     return bias && dlh_node_n_inputs (p->node) == 3 ? p->inputs[2] : NULL;
 }
 
+// (c W) x is W (c x): who looks for products with W finds one.
+static DlhNode *
+factored (DlhProduct *p, DlhNode **x, DlhNode *weight, double *factor)
+{
+    *factor = 1;
+    if (!dlh_node_is (weight, "scale"))
+        return weight;
+    *factor = *(const double *)dlh_node_attrs (weight);
+    if (!dlh_node_is (p->node, "gather"))
+        *x = dlh_scale (*x, *factor);
+    return dlh_node_input (weight, 0);
+}
+
 DlhNode *
 dlh_product_apply (DlhProduct *p, DlhNode *x, DlhNode *weight, gboolean bias)
 {
-    DlhNode *b = bias_of (p, bias), *w = shaped (p, weight);
     gconstpointer attrs = dlh_node_attrs (p->node);
+    DlhNode *b = bias_of (p, bias), *w;
+    double factor;
+
+    if (dlh_node_failed (x) || dlh_node_failed (weight))
+        return dlh_add (x, weight);
+    w = shaped (p, factored (p, &x, weight, &factor));
 
     if (dlh_node_is (p->node, "linear"))
         return dlh_linear (x, w, b);
@@ -88,7 +106,7 @@ dlh_product_apply (DlhProduct *p, DlhNode *x, DlhNode *weight, gboolean bias)
         return dlh_conv_transpose2d (x, w, b, *(const DlhConv *)attrs, dlh_node_dim (p->node, 2),
                                      dlh_node_dim (p->node, 3));
     if (dlh_node_is (p->node, "gather"))
-        return dlh_gather (w, x, 0);
+        return dlh_scale (dlh_gather (w, x, 0), factor);
     return dlh_node_rebuild (p->node, (DlhNode *const[]){x, w});
 }
 
@@ -241,9 +259,8 @@ dlh_product_replace (DlhProduct *p)
     DlhNode *y;
 
     if (p->bias) {
-        inputs[2] = dlh_weight_mean (p->bias);
-        if (!perturb->quiet && !fresh)
-            inputs[2] = dlh_add (inputs[2], dlh_weight_draw (p->bias));
+        inputs[2] =
+            perturb->quiet || fresh ? dlh_weight_mean (p->bias) : dlh_weight_noisy (p->bias);
     }
     changed.inputs = inputs;
     if (!p->weight)

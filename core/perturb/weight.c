@@ -89,6 +89,19 @@ dlh_weight_std (DlhWeight *w)
     return w->std;
 }
 
+// f (W + D / f) with f W the mean.
+DlhNode *
+dlh_weight_noisy (DlhWeight *w)
+{
+    DlhNode *mean = dlh_weight_mean (w), *draw = dlh_weight_draw (w);
+    double factor;
+
+    if (!dlh_node_is (mean, "scale") || dlh_node_input (mean, 0) != w->value)
+        return dlh_add (mean, dlh_as_noise (draw));
+    factor = *(const double *)dlh_node_attrs (mean);
+    return dlh_scale (dlh_add (w->value, dlh_as_noise (dlh_scale (draw, 1 / factor))), factor);
+}
+
 static DlhNode *
 check_draw (DlhWeight *w, DlhNode *draw, gint64 n)
 {

@@ -5,11 +5,9 @@
 static DlhNode *
 shared_product (DlhProduct *p, gconstpointer options)
 {
-    DlhWeight *w = dlh_product_weight (p);
-
     (void)options;
-    return dlh_product_apply (p, dlh_product_input (p),
-                              dlh_add (dlh_weight_mean (w), dlh_weight_draw (w)), TRUE);
+    return dlh_product_apply (p, dlh_product_input (p), dlh_weight_noisy (dlh_product_weight (p)),
+                              TRUE);
 }
 
 static const DlhEstimator estimator = {.size = sizeof (DlhEstimator),
