@@ -29,7 +29,7 @@ kind_operand (const Invocation *inv, DlhPluginKind *kind, GError **error)
     usage_error (
         error,
         "list: '%s' is no kind of plugin%s%s%s; the kinds are optimizer, model, sampler, dataset, "
-        "environment, task, backend and comm",
+        "environment, task, backend, comm, perturb and objective",
         name, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
     return FALSE;
 }
