@@ -83,6 +83,10 @@ def from_checkpoint_to_bounds():
     assert abs(found["log_p"] - found["kde"]) < 0.5, found
     assert abs(found["log_p"] - found["importance"]) < 0.5, found
     assert 0 < found["log_p_se_chains"] < found["log_p_se"] + 1, found
+    for name, of in (("reconstruction", data), ("reconstruction_simulated", made)):
+        agree(found[name], sum(float(row["reconstruction"]) for row in of) / len(of), 1e-6)
+    for name in ("posterior", "missed"):
+        assert list((DIR / "scored" / "images").glob(f"*{name}*")), name
     for figure in ("bounds", "gaps"):
         assert list((DIR / "scored" / "figures").glob(figure + ".*")), figure
 
@@ -184,6 +188,77 @@ def estimates_resume():
     assert max(steps) == 7 + 400 + 120, steps
 
 
+SCAN = ["--task=likelihood_scan,checkpoints=trained", "--task.examples=9", "--task.chains=5",
+        "--sampler=ais,temperatures=60", *MODEL]
+
+
+def scanned(folder):
+    with open(DIR / folder / "scan.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def scan_of_checkpoints():
+    """Each point is what the task likelihood says of that checkpoint and split, to the bit."""
+    run(*SCAN, "--task.simulated=4", "--task.kde=700", "--task.importance=600", "--out=scan")
+    rows = scanned("scan")
+    assert [(row["step"], row["split"]) for row in rows] == [
+        (str(step), split) for step in (20, 40, 60) for split in ("train", "test")], rows
+    more = ["--task.examples=9", "--task.simulated=4", "--task.kde=700", "--task.importance=600",
+            "--task.curve=[]"]
+    run(*SCORE, *more, "--out=one")
+    for name in ("log_p", "log_p_se", "kde", "importance", "gap"):
+        agree(float(rows[5][name]), final("one")[name], 1e-8)
+    run(*[s.replace("-60.", "-20.") for s in SCORE], *more, "--task.split=train", "--out=other")
+    agree(float(rows[0]["log_p"]), final("other")["log_p"], 1e-8)
+    evals = [record for record in records("scan") if record["event"] == "eval"]
+    assert [record["step"] for record in evals] == [20, 40, 60], evals
+    assert list((DIR / "scan" / "figures").glob("log_p.*"))
+
+
+def scan_of_an_option():
+    gaussian = [s.replace("decoder=[12]", "decoder=[12],likelihood=gaussian,variance=0.1")
+                for s in SCAN]
+    run("--optimizer=adam", *gaussian[4:], "--steps=20", "--out=wide")
+    gaussian = [s.replace("checkpoints=trained", "checkpoints=wide") for s in gaussian]
+    text = run(*gaussian, "--task.splits=test", "--task.vary=variance",
+               "--task.values=[0.01,0.05,0.1,0.5]", "--out=varied")
+    rows = scanned("varied")
+    assert [float(row["variance"]) for row in rows] == [0.01, 0.05, 0.1, 0.5], rows
+    values = [float(row["log_p"]) for row in rows]
+    best = rows[values.index(max(values))]["variance"]
+    assert f"the greatest log p(x) of test examples is at variance {float(best):.6g}" in text, text
+    assert values[0] < max(values) - 10, values
+
+
+def scan_resumes():
+    many = [s.replace("examples=9", "examples=50") for s in SCAN] + ["--task.splits=train"]
+    run(*many, "--out=scan-whole")
+    process = subprocess.Popen([DLHOST, *many, "--out=scan-part"], cwd=DIR, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    begun = time.monotonic()
+    while not list((DIR / "scan-part").glob("checkpoint-*.safetensors")):
+        assert time.monotonic() - begun < LIMIT and process.poll() is None, "it saved nothing"
+        time.sleep(0.0005)
+    process.send_signal(signal.SIGINT)
+    text, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode in (0, 130), text
+    if process.returncode:
+        assert "of 3 runs; the one at hand begins anew" in text, text
+        run("resume", "scan-part")
+    assert (DIR / "scan-part" / "scan.csv").read_bytes() == (DIR / "scan-whole" / "scan.csv").read_bytes()
+
+
+def scan_refusals():
+    text = run(*SCAN, "--task.splits=train,later", "--out=s1", code=2)
+    assert "'splits' is 'train,later', it must be some of train, valid and test" in text, text
+    text = run(*[s.replace("checkpoints=trained", "checkpoints=") for s in SCAN], "--out=s2", code=2)
+    assert "'checkpoints' is '': give a run's folder" in text, text
+    text = run(*SCAN, "--task.vary=encoder", "--task.values=[1]", "--out=s3", code=2)
+    assert "'vary' is 'encoder' with 1 values: it must be an option of model 'vae'" in text, text
+    text = run(*SCAN, "--task.values=[1]", "--out=s4", code=2)
+    assert "or leave both out" in text, text
+
+
 def refusals():
     text = run(*[s for s in SCORE if not s.startswith("--sampler")], "--sampler=hmc", "--out=no",
                code=2)
@@ -206,13 +281,18 @@ TESTS = [
     ("/likelihood/interrupt/resumes-with-equal-bytes", interrupt_and_resume),
     ("/likelihood/kill/resumes-with-equal-bytes", kill_and_resume),
     ("/likelihood/draws/resume-with-equal-bytes", estimates_resume),
+    ("/likelihood-scan/checkpoints/as-likelihood-says", scan_of_checkpoints),
+    ("/likelihood-scan/option/best-is-named", scan_of_an_option),
+    ("/likelihood-scan/interrupt/resumes-with-equal-bytes", scan_resumes),
+    ("/likelihood-scan/refusals/say-what-to-give", scan_refusals),
     ("/likelihood/refusals/say-what-to-give", refusals),
 ]
 
 
 def main():
     print(f"1..{len(TESTS)}")
-    run("--optimizer=adam", *MODEL, "--steps=60", "--out=trained")
+    run("--optimizer=adam", *MODEL, "--steps=60", "--out=trained", "--task.checkpoint=20",
+        "--task.keep=0")
     for i, (name, test) in enumerate(TESTS, 1):
         try:
             why = test()

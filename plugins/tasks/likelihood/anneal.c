@@ -161,6 +161,8 @@ keep_weights (Likelihood *l)
 
     for (gint64 i = 0; i < MIN (l->batch, kind - first) * C; i++)
         dlh_tensor_set (to, (offset + first) * C + i, w[i]);
+    if (*l->stage == 1)
+        likelihood_keep_draws (l, offset, first, MIN (l->batch, kind - first));
 }
 
 static void

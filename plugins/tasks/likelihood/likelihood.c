@@ -68,6 +68,7 @@ find_data (Likelihood *l, GError **error)
     l->batch = MIN (l->opt->batch, MAX (l->n, l->m));
     if (l->n && !(l->data = dlh_data_rows (data, split, 0, l->n, error)))
         return FALSE;
+    l->targets = l->n ? dlh_data_targets (data, split) : NULL;
     if (l->n + l->m > 0)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -143,6 +144,7 @@ make_chains (Likelihood *l, GError **error)
                                           l->opt->encoder};
     g_autofree char *reverse = g_strdup_printf ("%s/reverse", dlh_component_name (l->sampler));
     g_autofree char *stride = g_strdup_printf ("%s/stride", dlh_component_name (l->sampler));
+    const DlhTensor *z;
 
     if (!l->path) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -165,6 +167,12 @@ make_chains (Likelihood *l, GError **error)
     }
     if (!dlh_store_lookup (store, stride))
         l->n_paths = 1;
+    z = dlh_chains_value (l->chains, 0);
+    l->posterior =
+        state (l, "posterior", dlh_tensor_get_dtype (z),
+               dlh_shape (l->n + l->m, LIKELIHOOD_DRAWS, dlh_tensor_get_shape (z).dims[1]), error);
+    if (!l->posterior)
+        return FALSE;
     l->x = dlh_tensor_new (dlh_tensor_get_dtype (l->data ? l->data : l->simulated_x),
                            dlh_shape_insert (l->problem.input_shape, 0, l->batch), error);
     return l->x != NULL;
@@ -248,7 +256,8 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (LikelihoodOptions, batch, 10, 1, 1000000, "Examples at once", .unit = "examples"),
         DLH_INTS (LikelihoodOptions, curve, "10,30,100", 2, 10000000,
                   "Shorter paths beside the sampler's, of about so many densities each, for the "
-                  "figure of the bounds; those that are no shorter are left out"),
+                  "figure of the bounds; those that are no shorter are left out",
+                  .flags = DLH_ALLOW_EMPTY),
         DLH_BOOL_OPTION (LikelihoodOptions, untrained, false,
                          "Score a model's first values when no checkpoint is given"),
         DLH_BOOL_OPTION (LikelihoodOptions, encoder, false,
@@ -259,6 +268,10 @@ DLH_PLUGIN_DEFINE (
                  "Draws of the encoder for an importance-weighted bound; 0: none", .unit = "draws"),
         DLH_INT (LikelihoodOptions, bootstrap, 1000, 2, 1000000,
                  "Resamplings of the chains for the error that they leave"),
+        DLH_INT (LikelihoodOptions, pictures, 8, 0, 1000,
+                 "Examples shown with draws of their posteriors: the first, and those that are "
+                 "reconstructed worst",
+                 .unit = "examples"),
         DLH_INT (LikelihoodOptions, log, 100, 1, 1000000000,
                  "Transitions between records of metrics", .unit = "transitions"),
         DLH_INT (LikelihoodOptions, checkpoint, 0, 0, 1000000000,

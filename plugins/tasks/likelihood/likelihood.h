@@ -8,12 +8,14 @@
 typedef struct {
     const char *split;
     DlhInts curve;
-    gint64 examples, simulated, chains, batch, kde, importance, bootstrap, log, checkpoint;
+    gint64 examples, simulated, chains, batch, kde, importance, bootstrap, pictures, log,
+        checkpoint;
     gboolean encoder, untrained;
 } LikelihoodOptions;
 
 /* Lengths of paths: the sampler's own, then shorter ones by its stride. */
 #define LIKELIHOOD_MOST 16
+#define LIKELIHOOD_DRAWS 3 /* of each example's posterior */
 
 typedef struct {
     DlhRun *run;
@@ -21,6 +23,7 @@ typedef struct {
     DlhComponent *model, *sampler;
     DlhProblem problem;
     DlhTensor *data;                 /* (n, input): of the split; NULL when n is 0 */
+    DlhTensor *targets;              /* (nullable): of the split */
     gint64 n, m, batch;              /* real and simulated examples, and those of a batch */
     gint64 path;                     /* transitions of the sampler's path */
     guint n_paths;                   /* 1 and more: lengths */
@@ -32,6 +35,7 @@ typedef struct {
     DlhTensor *simulated_x, *simulated_z; /* (m, ..), NULL without */
     /* Log weights of each length, f64 (n + m, chains) and (m, chains). */
     DlhTensor *forward[LIKELIHOOD_MOST], *reverse[LIKELIHOOD_MOST];
+    DlhTensor *posterior;          /* (n + m, draws, latents) */
     DlhTensor *accept;             /* f64 (n + m): mean acceptance of the weighing round */
     DlhTensor *kde, *importance;   /* f64 (n): their log p (x) */
     gint64 *unit, *stage;          /* batch, and where in it: 0 or the path, from 1 */
@@ -51,6 +55,12 @@ gint64 likelihood_transitions (const Likelihood *l);
 gint64 likelihood_blocks (const Likelihood *l);
 /* Fills kde and importance for the @n first examples of the split. */
 gboolean likelihood_estimate (Likelihood *l, GError **error);
+/* Draws of the posteriors of the @n examples of the batch, from number @first of those that begin
+ * in @row of all. */
+void likelihood_keep_draws (Likelihood *l, gint64 row, gint64 first, gint64 n);
+/* Mean squared error of an element of each example (n + m) by them; pictures of the first ones and
+ * of the worst. */
+gboolean likelihood_reconstruct (Likelihood *l, double *errors, GError **error);
 /* The bounds by the number of temperatures, as a figure, a file and messages. */
 gboolean likelihood_draw_curve (Likelihood *l, GError **error);
 /* How far apart the bounds of the @m simulated examples are. */

@@ -7,7 +7,7 @@
 #include <dlhost/figure.h>
 #include "likelihood.h"
 
-#define MAX_VALUES 24
+#define MAX_VALUES 32
 /* Above this gap the chains have not met: the paper's own threshold. */
 #define WIDE_GAP 1.0
 
@@ -19,6 +19,7 @@ typedef struct {
     Likelihood *l;
     double *log_p, *ess; /* n + m */
     double *upper;       /* m */
+    double *errors;      /* n + m: of reconstructions */
     GPtrArray *names;    /* of the final record */
     double values[MAX_VALUES];
 } Report;
@@ -29,6 +30,7 @@ report_clear (Report *r)
     g_free (r->log_p);
     g_free (r->ess);
     g_free (r->upper);
+    g_free (r->errors);
     g_clear_pointer (&r->names, g_ptr_array_unref);
 }
 
@@ -199,16 +201,76 @@ tell_marginal (Report *r, const char *name, const char *what, gint64 draws, DlhT
                      e.mean, e.over_examples);
 }
 
+/* Whether the model has what the data have: by the squared error of a pixel of reconstructions,
+ * beside that of examples that it made itself. */
+static void
+tell_reconstructions (Report *r)
+{
+    Likelihood *l = r->l;
+    Estimate data = {0}, made = {0};
+    g_autofree char *beside = NULL;
+
+    if (l->m) {
+        made = estimate (r, "reconstruction_simulated", r->errors + l->n, NULL, l->m);
+        beside =
+            g_strdup_printf ("; of simulated examples %.5f +- %.5f", made.mean, made.over_examples);
+    }
+    if (!l->n)
+        return;
+    data = estimate (r, "reconstruction", r->errors, NULL, l->n);
+    dlh_run_message (l->run,
+                     "squared error of an element, by draws of the posterior: %.5f +- %.5f%s",
+                     data.mean, data.over_examples, beside ? beside : "");
+}
+
 /* Files. */
+
+// Where the data have classes: a line each, and which is reconstructed worst.
+static gboolean
+save_classes (Report *r, const char *folder, GError **error)
+{
+    Likelihood *l = r->l;
+    DlhTensor *y = l->n && l->problem.target_kind == DLH_TARGET_CLASS ? l->targets : NULL;
+    g_autoptr (GString) text = g_string_new ("class,examples,log_p,reconstruction\n");
+    g_autofree char *path = folder ? g_build_filename (folder, "classes.csv", NULL) : NULL;
+    gint64 worst = -1;
+    double worst_error = 0;
+
+    for (gint64 k = 0; y && k < l->problem.n_classes; k++) {
+        char log_p[G_ASCII_DTOSTR_BUF_SIZE], error_text[G_ASCII_DTOSTR_BUF_SIZE];
+        double sums[2] = {0}, n = 0;
+
+        for (gint64 e = 0; e < l->n; e++)
+            if ((gint64)dlh_tensor_get (y, e) == k) {
+                sums[0] += r->log_p[e];
+                sums[1] += r->errors[e];
+                n++;
+            }
+        if (n == 0)
+            continue;
+        g_ascii_formatd (log_p, sizeof log_p, "%.10g", sums[0] / n);
+        g_ascii_formatd (error_text, sizeof error_text, "%.10g", sums[1] / n);
+        g_string_append_printf (text, "%" G_GINT64_FORMAT ",%.0f,%s,%s\n", k, n, log_p, error_text);
+        if (worst < 0 || sums[1] / n > worst_error) {
+            worst = k;
+            worst_error = sums[1] / n;
+        }
+    }
+    if (worst < 0)
+        return TRUE;
+    dlh_run_message (l->run, "class %" G_GINT64_FORMAT " is reconstructed worst: %.5f", worst,
+                     worst_error);
+    return !path || dlh_file_write (path, text->str, text->len, error);
+}
 
 static gboolean
 save_table (Report *r, const char *folder, GError **error)
 {
     Likelihood *l = r->l;
     g_autoptr (GString) text =
-        g_string_new ("kind,example,log_p,upper,ess,accept,kde,importance\n");
+        g_string_new ("kind,example,log_p,upper,ess,accept,kde,importance,reconstruction\n");
     g_autofree char *path = g_build_filename (folder, "likelihood.csv", NULL);
-    char b[6][G_ASCII_DTOSTR_BUF_SIZE];
+    char b[7][G_ASCII_DTOSTR_BUF_SIZE];
 
     for (gint64 e = 0; e < l->n + l->m; e++) {
         gboolean real = e < l->n;
@@ -217,16 +279,17 @@ save_table (Report *r, const char *folder, GError **error)
                            r->ess[e],
                            dlh_tensor_get (l->accept, e),
                            real && l->kde ? dlh_tensor_get (l->kde, e) : NAN,
-                           real && l->importance ? dlh_tensor_get (l->importance, e) : NAN};
+                           real && l->importance ? dlh_tensor_get (l->importance, e) : NAN,
+                           r->errors[e]};
 
         for (guint i = 0; i < G_N_ELEMENTS (values); i++) {
             b[i][0] = '\0';
             if (!isnan (values[i]))
                 g_ascii_formatd (b[i], sizeof b[i], "%.10g", values[i]);
         }
-        g_string_append_printf (text, "%s,%" G_GINT64_FORMAT ",%s,%s,%s,%s,%s,%s\n",
+        g_string_append_printf (text, "%s,%" G_GINT64_FORMAT ",%s,%s,%s,%s,%s,%s,%s\n",
                                 real ? "data" : "simulated", real ? e : e - l->n, b[0], b[1], b[2],
-                                b[3], b[4], b[5]);
+                                b[3], b[4], b[5], b[6]);
     }
     return dlh_file_write (path, text->str, text->len, error);
 }
@@ -249,7 +312,8 @@ likelihood_conclude (Likelihood *l, GError **error)
     const char *folder = dlh_run_folder (l->run);
     gint64 done = likelihood_transitions (l) + likelihood_blocks (l);
 
-    if (!reduce (&r, error))
+    r.errors = g_new (double, l->n + l->m);
+    if (!reduce (&r, error) || !likelihood_reconstruct (l, r.errors, error))
         return FALSE;
     if (l->n)
         tell_data (&r);
@@ -259,6 +323,9 @@ likelihood_conclude (Likelihood *l, GError **error)
         tell_marginal (&r, "kde", "the prior", l->opt->kde, l->kde);
     if (l->importance)
         tell_marginal (&r, "importance", "the encoder", l->opt->importance, l->importance);
+    tell_reconstructions (&r);
+    if (!save_classes (&r, folder, error))
+        return FALSE;
     if (folder && (!save_table (&r, folder, error) || !save_weights (&r, folder, error)))
         return FALSE;
     return likelihood_draw_curve (l, error) &&
