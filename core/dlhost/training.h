@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A training step: model, objective and optimizer compiled together, for tasks and for programs that
- * embed dlhost. Functions are compiled for each batch size when first needed. */
+/* A training step: model, objective and optimizer compiled together, for tasks and for programs
+ * that embed dlhost. Functions are compiled for each batch size when first needed. */
 #pragma once
 
 #include <dlhost/function.h>
@@ -24,10 +24,10 @@ typedef enum {
 typedef struct {
     DlhScheduleKind kind;
     double factor;
-    double period;        /* steps */
-    double total;         /* steps */
+    double period; /* steps */
+    double total;  /* steps */
     double floor;
-    double warmup;        /* steps */
+    double warmup;         /* steps */
     DlhDoubles milestones; /* steps */
 } DlhSchedule;
 
@@ -35,11 +35,13 @@ typedef struct {
 typedef struct {
     gsize size;
     DlhSchedule schedule;
-    double clip_norm;    /* 0: none; else the global gradient norm is cut to this */
-    double clip_value;   /* 0: none; else each element is clamped to +- this */
-    double weight_decay; /* coupled: added to the gradient as weight_decay * parameter */
+    double clip_norm;              /* 0: none; else the global gradient norm is cut to this */
+    double clip_value;             /* 0: none; else each element is clamped to +- this */
+    double weight_decay;           /* coupled: added to the gradient as weight_decay * parameter */
     double decoupled_weight_decay; /* parameter -= schedule * this * parameter */
     DlhCompileFlags compile_flags;
+    double average; /* 0: none; else the decay of a moving average of the parameters, kept as
+                       "average/<parameter>"; evaluations and predictions use it */
 } DlhTraining;
 
 /** dlh_schedule_value: the factor at @step (0 first): the reference for the node. */
@@ -69,8 +71,8 @@ DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTens
 DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                           GError **error);
 /** dlh_trainer_predict: @prediction: (out) (transfer none) (nullable): the mean of what the model
- * predicts for a batch (for classes: their probabilities (.., K)), in evaluation mode, until the next
- * call; NULL when it gives no distribution. */
+ * predicts for a batch (for classes: their probabilities (.., K)), in evaluation mode, until the
+ * next call; NULL when it gives no distribution. */
 DLH_EXPORT gboolean dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                          const DlhTensor **prediction, GError **error);
 
@@ -80,8 +82,8 @@ DLH_EXPORT gboolean dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhT
  * dlh_trainer_calibration:
  * @which: 0: the prediction; 1: the one averaged over draws of the weights
  * @gaps: DLH_CALIBRATION_BINS sums over the last evaluation's cases: confidence less hits
- * Returns: how many cases; 0 when the model's objective does not ask for it. Over all batches the sum
- * of the bins' absolute sums by the cases is the expected calibration error.
+ * Returns: how many cases; 0 when the model's objective does not ask for it. Over all batches the
+ * sum of the bins' absolute sums by the cases is the expected calibration error.
  */
 DLH_EXPORT double dlh_trainer_calibration (DlhTrainer *trainer, guint which, double *gaps);
 
@@ -91,8 +93,8 @@ typedef struct {
     const DlhTensor *gradient;
 } DlhGradient;
 
-/** dlh_trainer_gradients: what the optimizer is given for a batch: with clipping and weight decay. No
- * variable changes, positions of random streams included. Returns: (element-type DlhGradient)
+/** dlh_trainer_gradients: what the optimizer is given for a batch: with clipping and weight decay.
+ * No variable changes, positions of random streams included. Returns: (element-type DlhGradient)
  * (transfer full): one for each parameter; the tensors are valid until the next call. */
 DLH_EXPORT GArray *dlh_trainer_gradients (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                           GError **error);
@@ -110,7 +112,7 @@ DLH_EXPORT DlhFunction *dlh_trainer_function (DlhTrainer *trainer);
 
 /* A function that training steps run. */
 typedef struct {
-    char *name;            /* "step", "step with statistics", "after: inverses", "beside: inverses" */
+    char *name; /* "step", "step with statistics", "after: inverses", "beside: inverses" */
     DlhFunction *function; /* its inputs are x and, where there is one, y */
     double runs;           /* in a step, on average over many */
 } DlhTrainerPart;

@@ -28,7 +28,8 @@ add_calibration (Built *b)
     DlhDistribution *d[2] = {b->objective.prediction, b->objective.averaged};
 
     for (guint i = 0; i < 2; i++)
-        if (d[i] && b->objective.target && strcmp (dlh_distribution_name (d[i]), "categorical") == 0)
+        if (d[i] && b->objective.target &&
+            strcmp (dlh_distribution_name (d[i]), "categorical") == 0)
             b->gaps[i] = dlh_calibration_gaps (d[i], b->objective.target);
 }
 
@@ -36,9 +37,8 @@ static gboolean
 build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
 {
     const DlhModel *model = dlh_component_interface (t->model);
-    DlhBuild build = {sizeof build, b->graph,
-                      t->store,     training,
-                      b->updates,   training && !t->noted ? t->notes : NULL};
+    DlhBuild build = {sizeof build, b->graph,   t->store,
+                      training,     b->updates, training && !t->noted ? t->notes : NULL};
     DlhNode *input = dlh_input (b->graph, "x", dlh_tensor_get_dtype (x), dlh_tensor_get_shape (x));
     DlhNode *target =
         y ? dlh_input (b->graph, "y", dlh_tensor_get_dtype (y), dlh_tensor_get_shape (y)) : NULL;
@@ -113,6 +113,7 @@ build_update (DlhTrainer *t, Built *b, GError **error)
         return dlh_component_fail (t->optimizer, cause, error);
     }
     dlh_graph_pop_scope (b->graph);
+    dlh_average_step (b->update, b->update->after);
     g_array_append_vals (b->shown, b->update->logs->data, b->update->logs->len);
     for (guint i = 0; i < b->update->notes->len && !t->noted; i++)
         g_ptr_array_add (t->notes, g_strdup (b->update->notes->pdata[i]));

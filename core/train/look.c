@@ -7,7 +7,8 @@
 
 // Positions of random streams are all that a run without assignments changes: they are put back.
 static gboolean
-run_without_trace (DlhTrainer *t, DlhFunction *f, DlhTensor *x, DlhTensor *y, GError **error)
+run_without_trace (DlhTrainer *t, DlhFunction *f, gboolean averaged, DlhTensor *x, DlhTensor *y,
+                   GError **error)
 {
     DlhTensor *inputs[] = {x, y};
     guint n = dlh_store_n_variables (t->store);
@@ -27,7 +28,8 @@ run_without_trace (DlhTrainer *t, DlhFunction *f, DlhTensor *x, DlhTensor *y, GE
                 positions[i] = *position;
         }
         if (!pass)
-            ok = dlh_function_run (f, inputs, y ? 2 : 1, error);
+            ok = averaged ? trainer_run_averaged (t, f, inputs, y ? 2 : 1, error)
+                          : dlh_function_run (f, inputs, y ? 2 : 1, error);
     }
     return ok;
 }
@@ -49,7 +51,7 @@ dlh_trainer_predict (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, const DlhT
         b->prediction =
             dlh_graph_compile_full (b->graph, &mean, 1, trainer->training.compile_flags, error);
     }
-    if (!b->prediction || !run_without_trace (trainer, b->prediction, x, y, error))
+    if (!b->prediction || !run_without_trace (trainer, b->prediction, TRUE, x, y, error))
         return FALSE;
     *prediction = dlh_function_output (b->prediction, 0);
     return TRUE;
@@ -68,7 +70,7 @@ dlh_trainer_gradients (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError *
         b->gradients =
             dlh_graph_compile_full (b->graph, b->update->gradients, b->update->variables->len,
                                     trainer->training.compile_flags, error);
-    if (!b->gradients || !run_without_trace (trainer, b->gradients, x, y, error))
+    if (!b->gradients || !run_without_trace (trainer, b->gradients, FALSE, x, y, error))
         return NULL;
     gradients = g_array_new (FALSE, FALSE, sizeof (DlhGradient));
     for (guint i = 0; i < b->update->variables->len; i++) {

@@ -28,6 +28,7 @@ struct _DlhUpdate {
     DlhNode **values;
     DlhNode **gradients;
     gboolean *moved;
+    DlhNode **after; /* parameters after the step; of those with a pace of their own, before it */
     GHashTable *owners; /* DlhVariable: state of one parameter -> the parameter */
     DlhNode *step;      /* f64 scalar */
     DlhNode *schedule;  /* scalar of the store's dtype */
@@ -45,6 +46,12 @@ DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
                            DlhVariable *step);
 void dlh_update_free (DlhUpdate *u);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
+
+/* Assigned at every step. */
+void dlh_update_assign_plain (DlhUpdate *u, DlhNode *read, DlhNode *value);
+
+/* average.c: what a step does to the averages, @moved the parameters after it. */
+void dlh_average_step (DlhUpdate *u, DlhNode *const *moved);
 
 /* calibration.c: (DLH_CALIBRATION_BINS) sums of confidence less hits; of a categorical. */
 DlhNode *dlh_calibration_gaps (DlhDistribution *prediction, DlhNode *target);

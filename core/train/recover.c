@@ -83,6 +83,7 @@ run_again (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n)
 
         if (!recover (t, b, inputs, n, &error))
             return FALSE;
+        trainer_forget_averages (t);
         if (dlh_function_run (t->function, inputs, n, &error))
             return TRUE;
         if (!g_error_matches (error, DLH_ERROR, DLH_ERROR_NUMERIC))

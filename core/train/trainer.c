@@ -175,7 +175,7 @@ dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError **
     if (!b || !(trainer->function = trainer_compile (trainer, b, 0, error)))
         return FALSE;
     trainer->last = b;
-    if (!dlh_function_run (trainer->function, inputs, y ? 2 : 1, error))
+    if (!trainer_run_averaged (trainer, trainer->function, inputs, y ? 2 : 1, error))
         return trainer_explain (trainer, trainer->function, inputs, y ? 2 : 1, error);
     return TRUE;
 }

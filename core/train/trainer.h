@@ -55,6 +55,12 @@ gboolean trainer_run_after (DlhTrainer *t, Built *b, guint phase, DlhTensor *con
 gboolean trainer_explain (DlhTrainer *t, DlhFunction *f, DlhTensor *const *inputs, guint n,
                           GError **error);
 
+/* average.c: runs @f with the averages in the place of the parameters, when there are any. */
+gboolean trainer_run_averaged (DlhTrainer *t, DlhFunction *f, DlhTensor *const *inputs, guint n,
+                               GError **error);
+/* They begin anew: with the steps before one that was taken back. */
+void trainer_forget_averages (DlhTrainer *t);
+
 /* recover.c */
 gboolean trainer_can_recover (const Built *b);
 /* When that does not help, nothing has changed. */

@@ -61,8 +61,9 @@ dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix, const DlhO
     u->values = g_new0 (DlhNode *, u->variables->len + 1);
     u->gradients = g_new0 (DlhNode *, u->variables->len + 1);
     u->moved = g_new0 (gboolean, u->variables->len + 1);
+    u->after = g_new0 (DlhNode *, u->variables->len + 1);
     for (guint i = 0; i < u->variables->len; i++)
-        u->values[i] = dlh_read (graph, u->variables->pdata[i]);
+        u->values[i] = u->after[i] = dlh_read (graph, u->variables->pdata[i]);
     u->step = dlh_cast (dlh_read (graph, step), DLH_F64);
     u->schedule =
         dlh_cast (dlh_schedule_node (&training->schedule, u->step), dlh_store_get_dtype (store));
@@ -88,6 +89,7 @@ dlh_update_free (DlhUpdate *u)
     g_free (u->values);
     g_free (u->gradients);
     g_free (u->moved);
+    g_free (u->after);
     g_free (u);
 }
 
@@ -266,6 +268,12 @@ dlh_update_assign (DlhUpdate *u, DlhNode *read, DlhNode *value)
 }
 
 void
+dlh_update_assign_plain (DlhUpdate *u, DlhNode *read, DlhNode *value)
+{
+    assign_in (u, read, value, DLH_ALWAYS);
+}
+
+void
 dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta)
 {
     double decay = u->training->decoupled_weight_decay;
@@ -279,7 +287,10 @@ dlh_update_move (DlhUpdate *u, guint i, DlhNode *delta)
         delta = dlh_sub (delta, dlh_mul (p, dlh_scale (u->schedule, decay)));
     if (factor != 1)
         delta = dlh_scale (delta, factor);
-    assign_in (u, p, dlh_add (p, delta), turn_of (u, variable));
+    p = dlh_add (p, delta);
+    if (turn_of (u, variable) == DLH_ALWAYS)
+        u->after[i] = p;
+    assign_in (u, dlh_update_value (u, i), p, turn_of (u, variable));
 }
 
 void

@@ -10,6 +10,7 @@
 typedef struct {
     const char *split;
     gint64 batch, images;
+    gboolean average;
 } EvaluateOptions;
 
 static DlhSplit
@@ -55,7 +56,8 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     const EvaluateOptions *opt = options;
     DlhComponent *model = dlh_run_require (run, DLH_MODEL, error);
     DlhData *data = model ? dlh_run_data (run, error) : NULL;
-    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
+    DlhTraining training = {
+        .size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT, .average = opt->average};
     g_autoptr (DlhTrainer) trainer = NULL;
     g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
     double sums[MAX_VALUES + 2] = {0};
@@ -94,6 +96,9 @@ DLH_PLUGIN_DEFINE (DLH_TASK, evaluate, EvaluateOptions,
                                             "What to score"),
                                 DLH_INT (EvaluateOptions, batch, 500, 1, 100000000,
                                          "Examples in a pass", .unit = "examples"),
+                                DLH_BOOL_OPTION (EvaluateOptions, average, FALSE,
+                                                 "Score the averages of parameters that the run "
+                                                 "has kept (--task.average)"),
                                 DLH_INT (EvaluateOptions, images, 16, 0, 1000,
                                          "Examples shown with their predictions, when they look "
                                          "like pictures",

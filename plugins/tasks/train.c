@@ -17,7 +17,7 @@ typedef struct {
     gint64 epochs, steps, batch, log, evaluate, checkpoint, patience, keep, images;
     gboolean histograms;
     const char *schedule, *monitor, *best;
-    double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled;
+    double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled, average;
     DlhDoubles milestones;
 } TrainOptions;
 
@@ -33,7 +33,7 @@ typedef struct {
     DlhTensor *last_x, *last_y; /* the one that was taken last, NULL: none yet */
     double sums[MAX_VALUES];
     double n_summed;
-    Calibration calibration; /* of the split that is being evaluated */
+    Calibration calibration;  /* of the split that is being evaluated */
     gint64 saved_at;          /* monotonic microseconds */
     double seen;              /* examples in this process */
     DlhVariable *accumulated; /* sums and n_summed, as they are at a checkpoint */
@@ -392,7 +392,8 @@ prepare (Train *t, GError **error)
                             .clip_norm = opt->clip_norm,
                             .clip_value = opt->clip_value,
                             .weight_decay = opt->weight_decay,
-                            .decoupled_weight_decay = opt->decoupled};
+                            .decoupled_weight_decay = opt->decoupled,
+                            .average = opt->average};
     DlhProblem problem;
 
     if (!optimizer || !(t->data = dlh_run_data (t->run, error)))
@@ -469,6 +470,10 @@ DLH_PLUGIN_DEFINE (
                     "L2 coefficient, added to the gradient of every optimizer"),
         DLH_DOUBLE (TrainOptions, decoupled, 0, 0.0, 1e6,
                     "Decoupled weight decay: parameters shrink by this times the schedule"),
+        DLH_DOUBLE (TrainOptions, average, 0, 0.0, 1.0,
+                    "Decay of a moving average of the parameters, which is what is evaluated; 0: "
+                    "none",
+                    .flags = DLH_MAX_OPEN),
         DLH_INT (TrainOptions, patience, 0, 0, 1000000,
                  "Early stopping: evaluations without improvement; 0: off"),
         DLH_STRING (TrainOptions, monitor, "valid/loss", "Metric that early stopping watches"),
