@@ -302,6 +302,11 @@ def little_data():
     report("runs/never", "--out=never")
     report("runs/point", "--out=log", "--log-x=yes", "--log-y=yes")
     assert "no finite values" in read("never/loss.svg")
+    # A single value is in the table; a curve of one point would say nothing more.
+    for folder in ("two", "log"):
+        assert os.listdir(folder) == ["index.html"] and "<h2>Figures" not in read(f"{folder}/index.html")
+        assert "0.25" in Page(read(f"{folder}/index.html")).row("point")
+    assert "loss.svg" in " ".join(os.listdir("never")) and "test-loss.svg" in os.listdir("out")
 
 
 def many_lines():
@@ -391,6 +396,13 @@ def equals():
     page = Page(read("out/index.html"))
     marked = [["\u2605" in cell for cell in page.row(f"lr={ord(name)}")[5:7]] for name in "abc"]
     assert marked == [[True, True], [True, True], [False, False]], marked
+    # What is the same for all is no merit of any; what only one has is.
+    for name, loss, accuracy in (("d", 0.5, 0.25), ("e", 0.5, None)):
+        write_run(f"same/{name}", [record(4, "final", test_loss=loss, test_accuracy=accuracy)], lr=ord(name))
+    report("same", "--out=constant")
+    page = Page(read("constant/index.html"))
+    marked = [["\u2605" in cell for cell in page.row(f"lr={ord(name)}")[5:9]] for name in "de"]
+    assert marked == [[False, False, True, True], [False] * 4], marked
 
 
 def missing_gnuplot():

@@ -120,8 +120,10 @@ def assert_cell(text, values):
 def whole():
     write(RECIPE)
     text = reproduce("./tiny.json")
-    for name in ("Two clouds", "results: reproduce/tiny-full/results.md"):
+    for name in ("Two clouds", "results: reproduce/tiny-full/results.md", "000-seed=7: done in"):
         assert name in text, text
+    # One table of what was reached and one of the tuning; sweeps print none of their own.
+    assert text.count("\narm ") == 2 and "configuration" not in text and "Results, by" not in text, text
     top = "reproduce/tiny-full/blobs"
     assert len(runs(f"{top}/tune/slow")) == 3 == len(runs(f"{top}/tune/fast"))
     assert not os.path.exists(f"{top}/tune/plain")
@@ -221,6 +223,27 @@ def failures():
     assert table["Adam"]["runs"] == "0 of 2" and table["SGD"]["runs"] == "2 of 2", table
 
 
+def data():
+    """Missing data is told once, before anything runs; a --data that nothing reads is not taken."""
+    def from_files(e):
+        e["options"] = {"model": "mlp", "dataset": "mnist", "dataset.dir": "{data}/digits", "task": "train"}
+    write(changed(from_files))
+    text = reproduce("./tiny.json", "--out=out", code=4)
+    assert text.startswith("dlhost: experiment 'blobs': mnist: no directory 'nowhere/digits'"), text
+    assert text.count("\n") == 1 and not os.path.exists("out"), text
+    assert "'else/digits'" in reproduce("./tiny.json", "--out=out", "--data=else", code=4)
+    assert "runs that tune" in reproduce("./tiny.json", "--plan", "--data=else")
+    recipe = changed(from_files)
+    recipe["experiments"].append({**RECIPE["experiments"][0], "name": "made"})
+    write(recipe)
+    assert "runs that tune" in reproduce("./tiny.json", "--plan", "--data=else")
+    for arguments in (["--only=made"], []):
+        if not arguments:
+            write(RECIPE)
+        text = reproduce("./tiny.json", "--plan", "--data=else", *arguments, code=2)
+        assert "--data: nothing would use it" in text and text.count("\n") == 1, text
+
+
 def found():
     os.makedirs("plugins/reproduce")
     write(RECIPE, "plugins/reproduce/mine.json")
@@ -261,6 +284,7 @@ def refusals():
             (at("arms", 0, "grid", value={"optimizer.lr": [0.1]}), "arm 'slow' is tuned with 1 settings, 'fast' with 3"),
             (at("arms", 0, "grid", value={"optimizer.lr": 0.1}), "'optimizer.lr' must be a list of values to try"),
             (at("arms", 0, "grid", value={"lr": [1]}), "'lr' must be a kind of plugin"),
+            (at("arms", 0, "grid", value={"optimizer.lr": [1, 1]}), "arms[0].grid: --grid: 'optimizer.lr=[1,1]' has a value twice"),
             (at("arms", 0, "options", "optimizer.learning_rate", value=1), "experiment 'blobs': arm 'slow'"),
             (at("options", "steps", value=3), "'steps' must be a kind of plugin"),
             (at("options", "model.hidden", value={}), "'model.hidden' must be a number, text"),
@@ -295,6 +319,7 @@ case("/reproduce/figures/drawn", figures)
 case("/reproduce/again/nothing-runs-twice", again)
 case("/reproduce/stopped/goes-on", stopped)
 case("/reproduce/failures/told", failures)
+case("/reproduce/data/looked-for-first", data)
 case("/reproduce/search/beside-plugins", found)
 case("/reproduce/shipped/readable", shipped)
 case("/reproduce/recipes/refused", refusals)

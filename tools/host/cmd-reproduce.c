@@ -73,6 +73,40 @@ check_only (const Invocation *inv, const Recipe *recipe, GError **error)
     return TRUE;
 }
 
+// A directory that no option has would be taken for one that is used.
+static gboolean
+check_data_option (const Invocation *inv, const Recipe *recipe, GError **error)
+{
+    gboolean used = !invocation_flag (inv, "data");
+
+    for (guint i = 0; i < recipe->experiments->len && !used; i++) {
+        const RecipeExperiment *e = recipe->experiments->pdata[i];
+
+        used = e->uses_data && is_wanted (inv, e);
+    }
+    if (!used)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "--data: nothing would use it: no option of %s%s has {data}; leave it out",
+                     recipe->path, invocation_flag (inv, "only") ? "'s chosen experiments" : "");
+    return used;
+}
+
+// Missing data would make every run fail alike.
+static gboolean
+check_all_data (const Invocation *inv, const Recipe *recipe, const ReproduceOptions *options,
+                GError **error)
+{
+    g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+
+    for (guint i = 0; i < recipe->experiments->len; i++) {
+        const RecipeExperiment *e = recipe->experiments->pdata[i];
+
+        if (is_wanted (inv, e) && !reproduce_check_data (e, options, seen, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean
 read_options (Invocation *inv, ReproduceOptions *options, GError **error)
 {
@@ -111,9 +145,9 @@ add_results (const Outcome *o, const ReproduceOptions *options, GString *page, G
 static char *
 page_head (const Invocation *inv, const Recipe *recipe, const char *scale)
 {
-    return g_strdup_printf ("# %s\n\n%s%s%s`dlhost reproduce %s --scale=%s`, dlhost %s\n",
+    return g_strdup_printf ("# %s\n\n%s%s`dlhost reproduce %s --scale=%s`, dlhost %s\n",
                             recipe->title, recipe->paper ? recipe->paper : "",
-                            recipe->paper ? "\n\n" : "", "", (char *)inv->operands->pdata[0], scale,
+                            recipe->paper ? "\n\n" : "", (char *)inv->operands->pdata[0], scale,
                             DLH_VERSION);
 }
 
@@ -193,7 +227,8 @@ reproduce_command (Invocation *inv, GError **error)
         return list_recipes (inv);
     if (!(path = recipe_find (inv->operands->pdata[0], &inv->config, error)) ||
         !(recipe = recipe_read (path, scale, invocation_flag (inv, "data"), error)) ||
-        !check_only (inv, recipe, error) || !read_options (inv, &options, error))
+        !check_only (inv, recipe, error) || !check_data_option (inv, recipe, error) ||
+        !read_options (inv, &options, error))
         return -1;
     for (guint i = 0; i < recipe->experiments->len; i++) {
         const RecipeExperiment *e = recipe->experiments->pdata[i];
@@ -205,6 +240,8 @@ reproduce_command (Invocation *inv, GError **error)
     }
     if (invocation_flag (inv, "plan"))
         return EXIT_SUCCESS;
+    if (!options.tabulate && !check_all_data (inv, recipe, &options, error))
+        return -1;
     options.dir = dir = out ? g_strdup (out) : default_folder (inv->operands->pdata[0], scale);
     return run_all (inv, recipe, scale, &options, error);
 }

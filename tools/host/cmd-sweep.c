@@ -21,6 +21,7 @@ static const Flag sweep_flags[] = {
     {"seeds", "N", "runs of each configuration, with seeds from --seed on (default: 1)"},
     {"jobs", "N", "runs at once (default: as many as there are cores for)"},
     {"by", "METRIC", "what ranks the table (default: valid/loss, then test/loss)"},
+    {"brief", NULL, "progress, but no tables: they are in the files"},
     {"retry", NULL, "take up failed runs again"},
     {NULL},
 };
@@ -347,7 +348,7 @@ sweep_check (const Sweep *sweep, DlhRegistry *registry, GError **error)
 }
 
 static int
-finish (Sweep *sweep, const char *by, int ended, gboolean quiet, GError **error)
+finish (Sweep *sweep, const char *by, int ended, gboolean silent, GError **error)
 {
     guint counts[RUN_DONE + 1] = {0};
 
@@ -358,7 +359,7 @@ finish (Sweep *sweep, const char *by, int ended, gboolean quiet, GError **error)
                  counts[RUN_DONE], sweep->runs->len, sweep->dir);
         return 128 + ended;
     }
-    if (!sweep_report (sweep, by, quiet, error))
+    if (!sweep_report (sweep, by, silent, error))
         return -1;
     if (counts[RUN_FAILED])
         fprintf (stderr, "dlhost: %u of %u runs failed; their logs are in %s/logs%s\n",
@@ -385,9 +386,10 @@ sweep_run (Invocation *inv, GError **error)
         !sweep_read_state (&sweep, invocation_flag (inv, "retry") != NULL, error))
         return -1;
     ended = sweep_execute (&sweep, (guint)jobs, inv->config.quiet, error);
-    return ended < 0
-               ? -1
-               : finish (&sweep, invocation_flag (inv, "by"), ended, inv->config.quiet, error);
+    if (ended < 0)
+        return -1;
+    return finish (&sweep, invocation_flag (inv, "by"), ended,
+                   inv->config.quiet || invocation_flag (inv, "brief"), error);
 }
 
 const Command command_sweep = {

@@ -378,6 +378,16 @@ figure_of (GPtrArray *groups, GPtrArray *names, guint at, const CurveOptions *op
     return f;
 }
 
+// A value that every run has once is in the tables: it has no course.
+static gboolean
+has_course (const Figure *f)
+{
+    for (guint i = 0; i < f->curves->len; i++)
+        if (((Curve *)f->curves->pdata[i])->dots->len > 1)
+            return TRUE;
+    return FALSE;
+}
+
 static gboolean
 is_covered (GPtrArray *names, guint at)
 {
@@ -396,9 +406,16 @@ curves_figures (GPtrArray *groups, const CurveOptions *options, GError **error)
     if (!check_axis (groups, options, error))
         return NULL;
     figures = g_ptr_array_new_with_free_func ((GDestroyNotify)figure_free);
-    for (guint i = 0; i < names->len; i++)
-        if (groups->len > 1 || !is_covered (names, i))
-            g_ptr_array_add (figures, figure_of (groups, names, i, options));
+    for (guint i = 0; i < names->len; i++) {
+        Figure *f = groups->len > 1 || !is_covered (names, i)
+                        ? figure_of (groups, names, i, options)
+                        : NULL;
+
+        if (f && has_course (f))
+            g_ptr_array_add (figures, f);
+        else if (f)
+            figure_free (f);
+    }
     return figures;
 }
 

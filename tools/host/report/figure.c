@@ -17,7 +17,8 @@
 
 #define WIDTH 640
 #define HEIGHT 380    /* without the legend */
-#define LEGEND_ROW 20 /* pixels */
+#define LEGEND_ROW 24 /* pixels */
+#define LEGEND_GAP 14 /* between the axis and the legend */
 #define SHORT_LABEL 34
 #define FEW_DOTS 40 /* are marked one by one */
 
@@ -214,7 +215,7 @@ legend_rows (const Figure *f)
 static void
 append_terminal (GString *s, const Figure *f, guint id, gboolean png)
 {
-    guint height = HEIGHT + LEGEND_ROW * legend_rows (f);
+    guint rows = legend_rows (f), height = HEIGHT + (rows ? LEGEND_GAP : 0) + LEGEND_ROW * rows;
 
     if (png)
         g_string_append_printf (s,
@@ -289,7 +290,8 @@ static const char style[] =
     "set tics out nomirror scale 0.6 textcolor rgb '#404040'\n"
     "set grid xtics ytics lt 1 lw 0.6 dt solid lc rgb '#dddddd'\n"
     "set format '%.4g'\n"
-    "set key bmargin center horizontal Left reverse samplen 2.2 spacing 1.15 textcolor rgb "
+    "set key bmargin center horizontal Left reverse samplen 2.2 spacing 1.4 height 0.5 width 1 "
+    "textcolor rgb "
     "'#404040'\n"
     "set autoscale xfix\nset offsets graph 0.02, graph 0.02, graph 0.04, graph 0.03\n";
 

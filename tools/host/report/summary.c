@@ -61,14 +61,19 @@ group_mean (const Group *group, Measure measure, const char *name, double *error
     return mean;
 }
 
-// Whether row @i has the best value of several: equal ones are equally good.
+// Whether row @i has the best value of several: equal ones are equally good, and none is when all
+// are.
 static gboolean
 is_best (const double *values, guint n, gboolean higher, guint i)
 {
-    for (guint j = 0; j < n; j++)
+    gboolean differ = FALSE;
+
+    for (guint j = 0; j < n; j++) {
         if (isfinite (values[j]) && (higher ? values[j] > values[i] : values[j] < values[i]))
             return FALSE;
-    return n > 1 && isfinite (values[i]);
+        differ |= values[j] != values[i];
+    }
+    return differ && isfinite (values[i]);
 }
 
 static void

@@ -5,6 +5,8 @@
 #include "metrics.h"
 #include "table.h"
 
+#define PLUS_MINUS "\302\261"
+
 typedef struct {
     char *text;
     CellFlags flags;
@@ -168,13 +170,31 @@ append_escaped (GString *out, const char *text)
     g_string_append (out, escaped);
 }
 
+// A mean and its error are two pieces, between which a line may end.
+static void
+append_html_text (GString *out, const char *text)
+{
+    const char *error = strstr (text, PLUS_MINUS);
+    g_autofree char *mean = error ? g_strndup (text, (gsize)(error - text)) : NULL;
+
+    if (!mean) {
+        append_escaped (out, text);
+        return;
+    }
+    append_escaped (out, mean);
+    g_string_append (out, "<span>");
+    append_escaped (out, error);
+    g_string_append (out, "</span>");
+}
+
 static void
 append_html_cell (GString *out, const Cell *cell, int style)
 {
     const char *tag = cell->flags & CELL_HEAD ? "th" : "td";
+    const char *number = strstr (cell->text, PLUS_MINUS) ? "n m" : "n";
 
     g_string_append_printf (out, "<%s%s%s%s%s%s>", tag, cell->flags & CELL_HEAD ? " scope=row" : "",
-                            cell->flags ? " class=\"" : "", cell->flags & CELL_NUMBER ? "n" : "",
+                            cell->flags ? " class=\"" : "", cell->flags & CELL_NUMBER ? number : "",
                             cell->flags & CELL_BEST     ? " best"
                             : cell->flags & CELL_MARKED ? " diff"
                                                         : "",
@@ -182,10 +202,22 @@ append_html_cell (GString *out, const Cell *cell, int style)
     if (style >= 0 && cell->flags & CELL_HEAD)
         g_string_append_printf (out, "<span class=key style=\"background:%s\"></span>",
                                 palette[style % N_COLOURS]);
-    append_escaped (out, cell->text);
+    append_html_text (out, cell->text);
     if (cell->flags & CELL_BEST)
-        g_string_append (out, "<span class=star title=best> \342\230\205</span>");
+        g_string_append (out, "<span class=star title=best>\302\240\342\230\205</span>");
     g_string_append_printf (out, "</%s>", tag);
+}
+
+// A line may end behind each slash of "test/accuracy".
+static void
+append_heading (GString *out, const char *text)
+{
+    g_auto (GStrv) parts = g_strsplit (text, "/", -1);
+
+    for (guint i = 0; parts[i]; i++) {
+        g_string_append (out, i ? "/<wbr>" : "");
+        append_escaped (out, parts[i]);
+    }
 }
 
 void
@@ -201,7 +233,7 @@ table_append_html (const Table *t, GString *out)
 
         g_string_append_printf (out, "<th scope=col%s>",
                                 below && below->flags & CELL_NUMBER ? " class=n" : "");
-        append_escaped (out, t->header->pdata[c]);
+        append_heading (out, t->header->pdata[c]);
         g_string_append (out, "</th>");
     }
     g_string_append (out, "</tr></thead>\n<tbody>\n");
@@ -245,13 +277,13 @@ table_mean (double mean, double error)
     if (!(error > 0) || error < fabs (mean) * 1e-6 || fabs (mean) < 1e-4 || fabs (mean) >= 1e6) {
         g_ascii_formatd (a, sizeof a, "%.4g", mean);
         g_ascii_formatd (b, sizeof b, "%.2g", error);
-        return g_strdup_printf ("%s \302\261 %s", a, b);
+        return g_strdup_printf ("%s " PLUS_MINUS " %s", a, b);
     }
     decimals = CLAMP (1 - (int)floor (log10 (error)), 0, 8);
     g_snprintf (format, sizeof format, "%%.%df", decimals);
     g_ascii_formatd (a, sizeof a, format, mean);
     g_ascii_formatd (b, sizeof b, format, error);
-    return g_strdup_printf ("%s \302\261 %s", a, b);
+    return g_strdup_printf ("%s " PLUS_MINUS " %s", a, b);
 }
 
 char *

@@ -2,7 +2,6 @@
 #include <string.h>
 #include <dlhost/dlhost.h>
 #include "../jsonfile.h"
-#include "../sweep.h"
 #include "members.h"
 #include "recipe.h"
 
@@ -13,18 +12,20 @@
 
 typedef struct {
     const char *path;
-    char *data;        /* what {data} stands for */
-    const char *scale; /* NULL: full */
-    GPtrArray *scales; /* char*: those that some experiment has */
-    gint64 values;     /* at most so many of each axis; 0: all */
+    char *data;         /* what {data} stands for */
+    const char *scale;  /* NULL: full */
+    GPtrArray *scales;  /* char*: those that some experiment has */
+    gint64 values;      /* at most so many of each axis; 0: all */
+    gboolean uses_data; /* {data} stood in the experiment that is read */
 } Reader;
 
 static char *
-replace_data (const Reader *r, char *text)
+replace_data (Reader *r, char *text)
 {
     g_autofree char *owned = text;
     g_auto (GStrv) parts = g_strsplit (owned, "{data}", -1);
 
+    r->uses_data |= g_strv_length (parts) > 1;
     return g_strjoinv (r->data, parts);
 }
 
@@ -42,7 +43,7 @@ static const char run_key[] =
     "a kind of plugin (optimizer), an option of it (optimizer.lr) or dtype";
 
 static gboolean
-read_options (const Reader *r, Members *m, const char *name, GHashTable *out, GError **error)
+read_options (Reader *r, Members *m, const char *name, GHashTable *out, GError **error)
 {
     JsonNode *node = members_take (m, name), *value;
     g_auto (Members) inner = {0};
@@ -69,7 +70,30 @@ read_options (const Reader *r, Members *m, const char *name, GHashTable *out, GE
 }
 
 static gboolean
-read_grid (const Reader *r, Members *m, GPtrArray *out, GError **error)
+read_axis (Reader *r, Members *m, const char *key, JsonNode *value, GPtrArray *out, GError **error)
+{
+    guint n =
+        JSON_NODE_HOLDS_ARRAY (value) ? json_array_get_length (json_node_get_array (value)) : 0;
+    g_autofree char *values = n ? replace_data (r, value_text (value)) : NULL;
+    g_autofree char *text = g_strdup_printf ("%s=%s", key, values ? values : "");
+    SweepAxis *axis;
+
+    if (!is_run_key (key))
+        return members_refuse (m, key, run_key, error);
+    if (!n)
+        return members_refuse (m, key, "a list of values to try", error);
+    if (!(axis = sweep_axis_parse (text, error))) {
+        g_prefix_error (error, "%s: %s: ", m->path, m->where);
+        return FALSE;
+    }
+    if (r->values && r->values < axis->values->len)
+        g_ptr_array_set_size (axis->values, (int)r->values);
+    g_ptr_array_add (out, axis);
+    return TRUE;
+}
+
+static gboolean
+read_grid (Reader *r, Members *m, GPtrArray *out, GError **error)
 {
     JsonNode *node = members_take (m, "grid"), *value;
     g_auto (Members) inner = {0};
@@ -81,30 +105,14 @@ read_grid (const Reader *r, Members *m, GPtrArray *out, GError **error)
     if (!members_open (&inner, r->path, members_place (m, "grid"), node, error))
         return FALSE;
     json_object_iter_init (&iter, inner.object);
-    while (json_object_iter_next (&iter, &key, &value)) {
-        RecipeAxis *axis = g_new0 (RecipeAxis, 1);
-        JsonArray *list = JSON_NODE_HOLDS_ARRAY (value) ? json_node_get_array (value) : NULL;
-        guint n = list ? json_array_get_length (list) : 0;
-
-        axis->key = g_strdup (key);
-        axis->values = g_ptr_array_new_with_free_func (g_free);
-        g_ptr_array_add (out, axis);
-        if (!is_run_key (key))
-            return members_refuse (&inner, key, run_key, error);
-        for (guint i = 0; i < n && (!r->values || i < r->values); i++) {
-            char *text = value_text (json_array_get_element (list, i));
-
-            if (text)
-                g_ptr_array_add (axis->values, replace_data (r, text));
-        }
-        if (!axis->values->len)
-            return members_refuse (&inner, key, "a list of values to try", error);
-    }
+    while (json_object_iter_next (&iter, &key, &value))
+        if (!read_axis (r, &inner, key, value, out, error))
+            return FALSE;
     return TRUE;
 }
 
 static gboolean
-read_arm (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_arm (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
 {
     RecipeArm *arm = recipe_arm_new (e);
     g_auto (Members) m = {0};
@@ -125,7 +133,7 @@ read_arm (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GEr
 static const char *const axes[] = {"step", "epoch", "wall", "cpu", NULL};
 
 static gboolean
-read_column (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_column (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
 {
     RecipeColumn *column = g_new0 (RecipeColumn, 1);
     static const char *const kinds[] = {"last", "best", NULL};
@@ -155,7 +163,7 @@ read_column (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, 
 }
 
 static gboolean
-read_figure (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_figure (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
 {
     static const char *const scales[] = {"auto", "log", "linear", NULL};
     RecipeFigure *figure = g_new0 (RecipeFigure, 1);
@@ -180,11 +188,10 @@ read_figure (const Reader *r, RecipeExperiment *e, char *where, JsonNode *node, 
     return TRUE;
 }
 
-typedef gboolean (*ReadItem) (const Reader *, RecipeExperiment *, char *where, JsonNode *,
-                              GError **);
+typedef gboolean (*ReadItem) (Reader *, RecipeExperiment *, char *where, JsonNode *, GError **);
 
 static gboolean
-read_list (const Reader *r, Members *m, const char *name, gboolean needed, RecipeExperiment *e,
+read_list (Reader *r, Members *m, const char *name, gboolean needed, RecipeExperiment *e,
            ReadItem read, GError **error)
 {
     JsonNode *node = members_take (m, name);
@@ -332,6 +339,7 @@ read_experiment (Reader *r, Recipe *recipe, char *where, JsonNode *node, GError 
 
     g_ptr_array_add (recipe->experiments, e);
     r->values = 0;
+    r->uses_data = FALSE;
     if (!members_open (&m, r->path, where, node, error) || !members_name (&m, &e->name, error) ||
         !members_text (&m, "title", TRUE, &e->title, error) ||
         !members_text (&m, "reported", FALSE, &e->reported, error) ||
@@ -344,6 +352,7 @@ read_experiment (Reader *r, Recipe *recipe, char *where, JsonNode *node, GError 
         !read_list (r, &m, "figures", FALSE, e, read_figure, error) || !members_end (&m, error) ||
         !check_budgets (&m, e, error) || !check_columns (&m, e, error))
         return FALSE;
+    e->uses_data = r->uses_data;
     for (guint i = 0; i + 1 < recipe->experiments->len; i++)
         if (strcmp (((RecipeExperiment *)recipe->experiments->pdata[i])->name, e->name) == 0)
             return members_refuse (&m, "name", "another than those of the experiments before",

@@ -2,16 +2,6 @@
 #include "recipe.h"
 
 static void
-axis_free (gpointer data)
-{
-    RecipeAxis *axis = data;
-
-    g_free (axis->key);
-    g_ptr_array_unref (axis->values);
-    g_free (axis);
-}
-
-static void
 arm_free (gpointer data)
 {
     RecipeArm *arm = data;
@@ -101,7 +91,7 @@ recipe_arm_new (RecipeExperiment *e)
     RecipeArm *arm = g_new0 (RecipeArm, 1);
 
     arm->options = recipe_settings_new ();
-    arm->grid = g_ptr_array_new_with_free_func (axis_free);
+    arm->grid = g_ptr_array_new_with_free_func (sweep_axis_free);
     g_ptr_array_add (e->arms, arm);
     return arm;
 }
@@ -112,6 +102,6 @@ recipe_arm_budget (const RecipeExperiment *e, const RecipeArm *arm)
     guint n = 1;
 
     for (guint i = 0; i < arm->grid->len; i++)
-        n *= MIN (((RecipeAxis *)arm->grid->pdata[i])->values->len, 10000);
+        n *= MIN (((SweepAxis *)arm->grid->pdata[i])->values->len, 10000);
     return arm->grid->len && e->tune.random ? (guint)e->tune.random : n;
 }

@@ -5,12 +5,7 @@
 #pragma once
 
 #include "../report/curves.h"
-
-/* An axis of a grid. */
-typedef struct {
-    char *key;         /* "optimizer.lr" */
-    GPtrArray *values; /* char* */
-} RecipeAxis;
+#include "../sweep.h"
 
 /* Tuning, or the runs with what tuning found. */
 typedef struct {
@@ -24,7 +19,7 @@ typedef struct {
 typedef struct {
     char *name, *title;
     GHashTable *options;
-    GPtrArray *grid; /* RecipeAxis; empty: not tuned */
+    GPtrArray *grid; /* SweepAxis; empty: not tuned */
 } RecipeArm;
 
 typedef enum {
@@ -53,6 +48,7 @@ typedef struct {
     GHashTable *options;
     RecipePhase tune, final;
     GPtrArray *arms, *table, *figures; /* RecipeArm, RecipeColumn, RecipeFigure */
+    gboolean uses_data;                /* {data} stands in it */
 } RecipeExperiment;
 
 typedef struct {

@@ -32,9 +32,17 @@ typedef struct {
     DlhRegistry *registry;
 } ReproduceOptions;
 
+/* (transfer full) (element-type utf8): those of the sweep of @phase. @chosen: (nullable)
+ * (element-type SweepSetting): of tuning; NULL: this is the tuning. */
+GPtrArray *reproduce_arguments (const RecipeExperiment *experiment, const RecipeArm *arm,
+                                const RecipePhase *phase, GPtrArray *chosen, gint64 threads);
 /* FALSE when an option of some run is wrong: before anything runs. */
 gboolean reproduce_check (const RecipeExperiment *experiment, const ReproduceOptions *options,
                           GError **error);
+/* FALSE when the data of some run cannot be loaded. @seen: data sets that can be, by their options:
+ * each is loaded once. */
+gboolean reproduce_check_data (const RecipeExperiment *experiment, const ReproduceOptions *options,
+                               GHashTable *seen, GError **error);
 /* (transfer full): runs what is not done. @code: (out): 0, 128 + the signal that ended it (NULL is
  * returned), or EXIT_RUN_FAILED when an arm has runs that failed. NULL with @error on other
  * trouble. */

@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../execute.h"
-#include "../sweep.h"
 #include "reproduce.h"
 
 static void
@@ -31,96 +30,6 @@ outcome_free (Outcome *outcome)
 {
     g_ptr_array_unref (outcome->arms);
     g_free (outcome);
-}
-
-/* Arguments. */
-
-static int
-by_text (gconstpointer a, gconstpointer b)
-{
-    return strcmp (a, b);
-}
-
-static void
-merge (GHashTable *into, GHashTable *from)
-{
-    GHashTableIter iter;
-    gpointer key, value;
-
-    g_hash_table_iter_init (&iter, from);
-    while (g_hash_table_iter_next (&iter, &key, &value))
-        g_hash_table_insert (into, key, value);
-}
-
-static char *
-grid_text (const RecipeAxis *axis)
-{
-    GString *s = g_string_new (NULL);
-
-    g_string_append_printf (s, "--grid=%s=[", axis->key);
-    for (guint i = 0; i < axis->values->len; i++)
-        g_string_append_printf (s, "%s%s", i ? "," : "", (char *)axis->values->pdata[i]);
-    return g_string_free (g_string_append_c (s, ']'), FALSE);
-}
-
-// @chosen: (nullable) (element-type SweepSetting): of tuning; NULL: this is the tuning.
-static GPtrArray *
-sweep_arguments (const RecipeExperiment *e, const RecipeArm *arm, const RecipePhase *phase,
-                 GPtrArray *chosen, gint64 threads)
-{
-    GPtrArray *out = g_ptr_array_new_with_free_func (g_free);
-    g_autoptr (GHashTable) all = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GList) keys = NULL;
-
-    merge (all, e->options);
-    merge (all, arm->options);
-    merge (all, phase->options);
-    for (guint i = 0; chosen && i < chosen->len; i++) {
-        const SweepSetting *s = chosen->pdata[i];
-
-        g_hash_table_insert (all, s->key, s->value);
-    }
-    keys = g_list_sort (g_hash_table_get_keys (all), by_text);
-    for (GList *l = keys; l; l = l->next)
-        g_ptr_array_add (out, g_strdup_printf ("--%s=%s", (char *)l->data,
-                                               (char *)g_hash_table_lookup (all, l->data)));
-    g_ptr_array_add (out, g_strdup_printf ("--threads=%" G_GINT64_FORMAT, threads));
-    g_ptr_array_add (out, g_strdup_printf ("--seed=%" G_GINT64_FORMAT, phase->seed));
-    g_ptr_array_add (out, g_strdup_printf ("--seeds=%" G_GINT64_FORMAT, phase->seeds));
-    for (guint i = 0; !chosen && i < arm->grid->len; i++)
-        g_ptr_array_add (out, grid_text (arm->grid->pdata[i]));
-    if (!chosen && phase->random)
-        g_ptr_array_add (out, g_strdup_printf ("--random=%" G_GINT64_FORMAT, phase->random));
-    return out;
-}
-
-static gboolean
-check_arguments (GPtrArray *arguments, const RecipeArm *arm, DlhRegistry *registry, GError **error)
-{
-    g_auto (Sweep) sweep = {.arguments = g_ptr_array_ref (arguments)};
-
-    if (sweep_plan_arguments (&sweep, error) && sweep_check (&sweep, registry, error))
-        return TRUE;
-    g_prefix_error (error, "arm '%s': ", arm->name);
-    return FALSE;
-}
-
-gboolean
-reproduce_check (const RecipeExperiment *e, const ReproduceOptions *options, GError **error)
-{
-    for (guint i = 0; i < e->arms->len; i++) {
-        const RecipeArm *arm = e->arms->pdata[i];
-        g_autoptr (GPtrArray) none = g_ptr_array_new ();
-        g_autoptr (GPtrArray) tune = sweep_arguments (e, arm, &e->tune, NULL, options->threads);
-        g_autoptr (GPtrArray) last = sweep_arguments (e, arm, &e->final, none, options->threads);
-
-        if ((!arm->grid->len || check_arguments (tune, arm, options->registry, error)) &&
-            check_arguments (last, arm, options->registry, error))
-            continue;
-        g_prefix_error (error, "experiment '%s': ", e->name);
-        return FALSE;
-    }
-    return TRUE;
 }
 
 /* The child. */
@@ -197,8 +106,8 @@ run_sweep (GPtrArray *arguments, const char *dir, const char *by, const Reproduc
         g_ptr_array_add (argv, g_strdup_printf ("--by=%s", by));
     if (options->plugin_path)
         g_ptr_array_add (argv, g_strdup_printf ("--plugin-path=%s", options->plugin_path));
-    if (options->quiet)
-        g_ptr_array_add (argv, g_strdup ("--quiet"));
+    // Tables come at the end of the experiment, of all its arms.
+    g_ptr_array_add (argv, g_strdup (options->quiet ? "--quiet" : "--brief"));
     g_ptr_array_add (argv, NULL);
     return wait_for ((char *const *)argv->pdata, error);
 }
@@ -221,7 +130,7 @@ note_edge (ArmOutcome *a, const SweepSetting *s, GString *edges)
     char *end;
 
     for (guint i = 0; i < a->arm->grid->len; i++) {
-        const RecipeAxis *axis = a->arm->grid->pdata[i];
+        const SweepAxis *axis = a->arm->grid->pdata[i];
 
         for (guint k = 0; k < axis->values->len && strcmp (axis->key, s->key) == 0; k++) {
             value = g_ascii_strtod (axis->values->pdata[k], &end);
@@ -315,7 +224,7 @@ run_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *optio
     int code;
 
     if (a->arm->grid->len) {
-        arguments = sweep_arguments (e, a->arm, &e->tune, NULL, options->threads);
+        arguments = reproduce_arguments (e, a->arm, &e->tune, NULL, options->threads);
         announce (e, a->arm, options, TRUE);
         code = run_sweep (arguments, tune, e->tune.by, options, error);
         if (!goes_on (code) || (code && options->tabulate))
@@ -328,7 +237,7 @@ run_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *optio
         g_clear_pointer (&arguments, g_ptr_array_unref);
     } else
         chosen = g_ptr_array_new ();
-    arguments = sweep_arguments (e, a->arm, &e->final, chosen, options->threads);
+    arguments = reproduce_arguments (e, a->arm, &e->final, chosen, options->threads);
     announce (e, a->arm, options, FALSE);
     code = run_sweep (arguments, last, NULL, options, error);
     if (!goes_on (code) || (code && options->tabulate))

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* What is wrong with an experiment, found before anything runs. */
+#include <string.h>
+#include "../setup.h"
+#include "reproduce.h"
+
+static gboolean
+check_arguments (GPtrArray *arguments, const RecipeArm *arm, DlhRegistry *registry, GError **error)
+{
+    g_auto (Sweep) sweep = {.arguments = g_ptr_array_ref (arguments)};
+
+    if (sweep_plan_arguments (&sweep, error) && sweep_check (&sweep, registry, error))
+        return TRUE;
+    g_prefix_error (error, "arm '%s': ", arm->name);
+    return FALSE;
+}
+
+gboolean
+reproduce_check (const RecipeExperiment *e, const ReproduceOptions *options, GError **error)
+{
+    for (guint i = 0; i < e->arms->len; i++) {
+        const RecipeArm *arm = e->arms->pdata[i];
+        g_autoptr (GPtrArray) none = g_ptr_array_new ();
+        g_autoptr (GPtrArray) tune = reproduce_arguments (e, arm, &e->tune, NULL, options->threads);
+        g_autoptr (GPtrArray) last =
+            reproduce_arguments (e, arm, &e->final, none, options->threads);
+
+        if ((!arm->grid->len || check_arguments (tune, arm, options->registry, error)) &&
+            check_arguments (last, arm, options->registry, error))
+            continue;
+        g_prefix_error (error, "experiment '%s': ", e->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/* Data. */
+
+// The options of the runs' data set, without what is varied; empty where they have none.
+static GPtrArray *
+data_arguments (GPtrArray *arguments)
+{
+    GPtrArray *out = g_ptr_array_new ();
+    gboolean named = FALSE;
+
+    g_ptr_array_add (out, (gpointer) "dlhost");
+    for (guint i = 0; i < arguments->len; i++) {
+        const char *text = arguments->pdata[i];
+
+        named |= g_str_has_prefix (text, "--dataset=");
+        if (g_str_has_prefix (text, "--dataset") || g_str_has_prefix (text, "--dtype="))
+            g_ptr_array_add (out, arguments->pdata[i]);
+    }
+    if (!named)
+        g_ptr_array_set_size (out, 0);
+    return out;
+}
+
+// Loads the data set that @argv names, unless it is in @seen.
+static gboolean
+check_data (GPtrArray *argv, DlhRegistry *registry, GHashTable *seen, GError **error)
+{
+    DlhComponent *components[DLH_COMM + 1] = {NULL};
+    g_autoptr (DlhData) data = NULL;
+    g_auto (Invocation) run = {0};
+    g_autofree char *key = NULL;
+
+    if (!argv->len)
+        return TRUE;
+    g_ptr_array_add (argv, NULL);
+    key = g_strjoinv (" ", (char **)argv->pdata);
+    if (!g_hash_table_add (seen, g_steal_pointer (&key)))
+        return TRUE;
+    if (command_line_parse (&run, (int)argv->len - 1, (char *const *)argv->pdata, error) &&
+        invocation_complete (&run, NULL, error) &&
+        setup_components (&run.config, registry, components, error))
+        data = setup_data (components[DLH_DATASET], run.config.dtype, error);
+    for (guint i = 0; i < G_N_ELEMENTS (components); i++)
+        dlh_component_unref (components[i]);
+    return data != NULL;
+}
+
+gboolean
+reproduce_check_data (const RecipeExperiment *e, const ReproduceOptions *options, GHashTable *seen,
+                      GError **error)
+{
+    for (guint i = 0; i < e->arms->len; i++) {
+        const RecipeArm *arm = e->arms->pdata[i];
+        const RecipePhase *phases[] = {&e->tune, &e->final};
+
+        for (guint k = 0; k < G_N_ELEMENTS (phases); k++) {
+            g_autoptr (GPtrArray) none = g_ptr_array_new ();
+            g_autoptr (GPtrArray) arguments =
+                reproduce_arguments (e, arm, phases[k], none, options->threads);
+            g_autoptr (GPtrArray) argv = data_arguments (arguments);
+
+            if (check_data (argv, options->registry, seen, error))
+                continue;
+            g_prefix_error (error, "experiment '%s': ", e->name);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
