@@ -115,9 +115,12 @@ prepare (Disentangle *t, GError **error)
                                   (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
     if (!trained)
         return FALSE;
-    if (dlh_tensor_get (dlh_variable_tensor (trained), 0) == 0)
-        dlh_run_message (t->run, "note: no trained checkpoint is given: first values are scored");
-    return TRUE;
+    if (t->opt->untrained || dlh_tensor_get (dlh_variable_tensor (trained), 0) > 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "disentangle: no trained checkpoint is given: give --checkpoint=FILE, or "
+                 "--task.untrained=true to score first values");
+    return FALSE;
 }
 
 static void
@@ -341,6 +344,8 @@ DLH_PLUGIN_DEFINE (
                  "Draws of z behind an entropy that is estimated by samples", .unit = "draws"),
         DLH_INT (DisentangleOptions, points, 4096, 512, 65536,
                  "Of the grid for quadrature, at least", .unit = "points"),
+        DLH_BOOL_OPTION (DisentangleOptions, untrained, false,
+                         "Score a model's first values when no checkpoint is given"),
         DLH_BOOL_OPTION (DisentangleOptions, scores, true,
                          "SAP, DCI, FactorVAE and BetaVAE scores as well"),
         DLH_INT (DisentangleOptions, cases, 10000, 10, 10000000,

@@ -11,7 +11,7 @@ typedef struct {
     const char *split, *estimator;
     gint64 batch, samples, points, cases, test_cases, group, traversals;
     double range;
-    gboolean elbo, scores;
+    gboolean elbo, scores, untrained;
 } DisentangleOptions;
 
 typedef struct {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All examples through the encoder, batch after batch, in evaluation mode: nothing of one example
- * depends on the others of its batch, its draw included, which goes by the example's number. */
+ * depends on the others of its batch, its draw included, which goes by seed and number alone. */
 #include <math.h>
 #include <string.h>
 #include "disentangle.h"
@@ -8,8 +8,8 @@
 typedef struct {
     Disentangle *t;
     gint64 batch;
-    DlhFunction *function; /* x, numbers to mean, log_std, z, log p (x | z) */
-    DlhTensor *x, *numbers;
+    DlhFunction *function; /* x, noise to mean, log_std, z, log p (x | z) */
+    DlhTensor *x, *noise;  /* noise (batch, d): standard normal */
 } Encoder;
 
 static void
@@ -17,7 +17,7 @@ encoder_clear (Encoder *e)
 {
     dlh_function_unref (e->function);
     dlh_tensor_unref (e->x);
-    dlh_tensor_unref (e->numbers);
+    dlh_tensor_unref (e->noise);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Encoder, encoder_clear)
@@ -55,17 +55,16 @@ build (Encoder *e, GError **error)
     DlhDType dtype = dlh_data_dtype (t->data, t->split);
     DlhShape shape = dlh_shape_insert (t->problem.input_shape, 0, e->batch);
     DlhNode *x = dlh_input (graph, "x", dtype, shape), *out[4];
-    DlhNode *numbers = dlh_input (graph, "numbers", DLH_I64, dlh_shape (e->batch));
     DlhDistribution *q;
-    DlhNode *z;
+    DlhNode *mean, *noise, *z;
 
     dlh_graph_push_scope (graph, dlh_component_name (t->model));
     q = t->latent->encode (&b, &t->problem, options, x);
     if (!dlh_graph_check (graph, error) || !gaussian_parts (t, q, "encoder", out, error))
         return FALSE;
-    dlh_graph_push_rows (graph, numbers);
-    z = dlh_sample_from (q, dlh_store_stream (store, "disentangle/z"));
-    dlh_graph_pop_rows (graph);
+    mean = dlh_distribution_parameter (q, 0);
+    noise = dlh_input (graph, "noise", dlh_node_dtype (mean), dlh_node_shape (mean));
+    z = dlh_add (mean, dlh_mul (dlh_exp (dlh_distribution_parameter (q, 1)), noise));
     out[2] = dlh_cast (z, DLH_F64);
     if (t->opt->elbo)
         out[3] =
@@ -74,10 +73,25 @@ build (Encoder *e, GError **error)
     if (!dlh_graph_check (graph, error))
         return FALSE;
     e->x = dlh_tensor_new (dtype, shape, error);
-    e->numbers = e->x ? dlh_tensor_new (DLH_I64, dlh_shape (e->batch), error) : NULL;
-    e->function = e->numbers ? dlh_graph_compile (graph, out, t->opt->elbo ? 4 : 3, error) : NULL;
+    e->noise = e->x ? dlh_tensor_new (dlh_node_dtype (mean), dlh_node_shape (mean), error) : NULL;
+    e->function = e->noise ? dlh_graph_compile (graph, out, t->opt->elbo ? 4 : 3, error) : NULL;
     return e->function && codes_init (&t->codes, dlh_data_count (t->data, t->split),
-                                      (guint)dlh_node_dim (out[0], 1), error);
+                                      (guint)dlh_node_dim (mean, 1), error);
+}
+
+// @numbers: (batch): of the examples
+static void
+draw_noise (Encoder *e, const gint64 *numbers)
+{
+    guint64 seed = dlh_store_get_seed (dlh_run_store (e->t->run));
+    guint d = e->t->codes.d;
+    g_autofree double *row = g_new (double, d);
+
+    for (gint64 i = 0; i < e->batch; i++) {
+        dlh_random_fill_normal (seed, "disentangle/z", (guint64)numbers[i], row, d);
+        for (guint j = 0; j < d; j++)
+            dlh_tensor_set (e->noise, i * d + j, row[j]);
+    }
 }
 
 static gboolean
@@ -140,13 +154,12 @@ disentangle_encode (Disentangle *t, const Pace *pace, GError **error)
     gint64 n = dlh_data_count (t->data, t->split);
     DlhTensor *weights = dlh_data_weights (t->data, t->split);
     g_auto (Encoder) e = {.t = t, .batch = MIN (t->opt->batch, n)};
-    gint64 *numbers;
+    g_autofree gint64 *numbers = g_new (gint64, e.batch);
 
     if (!build (&e, error) || !take_prior (t, error))
         return FALSE;
     if (weights)
         codes_set_weights (&t->codes, dlh_tensor_get_data (weights));
-    numbers = dlh_tensor_get_data (e.numbers);
     for (gint64 first = 0; first < n; first += e.batch) {
         gint64 m = MIN (e.batch, n - first);
 
@@ -154,7 +167,8 @@ disentangle_encode (Disentangle *t, const Pace *pace, GError **error)
         for (gint64 i = 0; i < e.batch; i++)
             numbers[i] = MIN (first + i, n - 1);
         dlh_data_gather (t->data, t->split, numbers, e.x);
-        if (!dlh_function_run (e.function, (DlhTensor *[]){e.x, e.numbers}, 2, error) ||
+        draw_noise (&e, numbers);
+        if (!dlh_function_run (e.function, (DlhTensor *[]){e.x, e.noise}, 2, error) ||
             !keep (&e, first, m, error))
             return FALSE;
         t->n_encoded += (double)m;

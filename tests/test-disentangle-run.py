@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""The task disentangle through the program: records, table and pictures agree; batches do not matter;
+what cannot be scored is said.
+Usage: test-disentangle-run.py DLHOST"""
+import csv
+import json
+import math
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+DLHOST = os.path.abspath(sys.argv[1])
+DIR = pathlib.Path(tempfile.mkdtemp())
+GRID = "dsprites,shapes=heart,scale_step=2,orientation_step=20,position_step=8,test=10"
+MODEL = ["--model=vae,latents=3,encoder=[16],decoder=[16]", "--threads=1"]
+DATA = f"--dataset={GRID}"
+CHECKPOINT = "--checkpoint=trained/checkpoint-60.safetensors"
+QUICK = ["--task.cases=300", "--task.test_cases=100", "--task.group=8", "--task.samples=500"]
+SCORE = ["--task=disentangle", *MODEL, CHECKPOINT, *QUICK]
+# 1 shape, 3 scales, 2 orientations, 4 x 4 positions.
+COUNTS = {"scale": 3, "orientation": 2, "position_x": 4, "position_y": 4}
+
+
+def run(*args, code=0):
+    """Runs dlhost; its exit code must be @code. Returns what it said."""
+    done = subprocess.run([DLHOST, *args], cwd=DIR, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=False)
+    assert done.returncode == code, f"exit code {done.returncode}, not {code}: {done.stdout}"
+    return done.stdout
+
+
+def final(folder):
+    lines = (DIR / folder / "metrics.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1])
+    assert last["event"] == "final", last
+    return {name.split("/")[1]: value for name, value in last.items() if "/" in name}
+
+
+def table(folder):
+    with open(DIR / folder / "disentangle.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def agree(got, want, tolerance=1e-7):
+    assert abs(got - want) <= tolerance * max(1, abs(want)), (got, want)
+
+
+def numbers_agree():
+    run(*SCORE, DATA, "--task.estimator=both", "--out=scored")
+    found, rows = final("scored"), table("scored")
+    assert len(rows) == 3, rows
+    gaps = {}
+    for name, count in COUNTS.items():
+        mi = sorted((max(float(row[name]), 0) for row in rows), reverse=True)
+        gaps[name] = (mi[0] - mi[1]) / math.log(count)
+        agree(found["mig_" + name], gaps[name])
+    # One shape: it has no entropy, and is a nuisance where there are more.
+    assert "mig_shape" not in found, found
+    agree(found["mig"], sum(gaps.values()) / 4)
+    agree(found["elbo"], found["log_likelihood"] - found["kl"])
+    agree(found["kl"], sum(float(row["kl"]) for row in rows))
+    agree(found["kl"], found["mutual_information"] + found["total_correlation"] +
+          found["dimension_kl"])
+    assert found["active"] == sum(float(row["variance"]) > 0.01 for row in rows), found
+    for name in ("sap", "dci_disentanglement", "dci_completeness", "dci_informativeness",
+                 "factor_vae_score", "beta_vae_score"):
+        assert 0 <= found[name] <= 1, (name, found[name])
+    # 96 draws of z stand for all: rough.
+    assert abs(found["mig"] - found["mig_sampled"]) < 0.2, found
+
+
+def pictures_are_drawn():
+    folder = DIR / "scored"
+    for name in ("traversals-0.png", "responses-0.png"):
+        assert (folder / "images" / name).stat().st_size > 100, name
+    for name in ("information", *("response-" + factor for factor in COUNTS)):
+        assert (folder / "figures" / f"{name}.svg").is_file(), name
+    curves = json.loads((folder / "figures" / "response-position_y.json").read_text())["curves"]
+    assert len(curves[0]["x"]) == 4, curves[0]
+    run("report", "scored")
+
+
+def batches_do_not_matter():
+    run(*SCORE, DATA, "--task.batch=7", "--dtype=f32", "--out=by-7")
+    for one, other in zip(table("scored"), table("by-7")):
+        for name, value in one.items():
+            agree(float(value), float(other[name]), 1e-4)
+    agree(final("scored")["elbo"], final("by-7")["elbo"], 1e-4)
+
+
+def weights_count():
+    """Of pictures that are not equally probable other numbers come out, and factors lose entropy."""
+    run(*SCORE, f"{DATA},distribution=both,over=x-y", "--out=weighted")
+    assert abs(final("weighted")["elbo"] - final("scored")["elbo"]) > 1e-3
+    assert abs(final("weighted")["mig"] - final("scored")["mig"]) > 1e-6
+
+
+def other_data():
+    """Without factors there is the divergence alone."""
+    data = "--dataset=synthetic,kind=images,size=6,n=40,test=9"
+    run("--optimizer=adam", *MODEL, data, "--steps=5", "--out=plain")
+    text = run("--task=disentangle", *MODEL, data, *QUICK,
+               "--checkpoint=plain/checkpoint-5.safetensors", "--out=plain-scored")
+    assert "only the divergence is looked at" in text, text
+    found = final("plain-scored")
+    assert "mig" not in found and "total_correlation" in found, found
+
+
+def stops():
+    """A long run ends at the first signal, and says what is kept."""
+    process = subprocess.Popen(
+        [DLHOST, *[s for s in SCORE if "samples" not in s], DATA.replace("position_step=8", "position_step=1"),
+         "--task.estimator=samples", "--task.samples=100000", "--out=stopped"],
+        cwd=DIR, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    begun = time.monotonic()
+    while not (DIR / "stopped" / "config.json").exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() - begun < 60, "it did not begin"
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=60)[0]
+    assert process.returncode != 0 and "nothing is kept" in text, (process.returncode, text)
+
+
+def refusals():
+    rest = [s for s in SCORE if s != CHECKPOINT]
+    text = run(*rest, DATA, "--out=no1", code=2)
+    assert "no trained checkpoint is given: give --checkpoint=FILE, or --task.untrained=true" in text
+    text = run(*SCORE, DATA, "--task.split=valid", "--out=no2", code=2)
+    assert "the data set has no 'valid' split" in text, text
+    text = run("--task=disentangle", "--model=mlp", DATA, "--out=no3", code=2)
+    assert "'mlp' has no encoder of latent variables" in text, text
+    text = run(*rest, "--task.untrained=true", "--dataset=text,file=none", "--out=no4", code=2)
+    assert text.startswith("dlhost: "), text
+    run(*rest, DATA, "--task.untrained=true", "--out=first-values")
+
+
+TESTS = [
+    ("/disentangle-run/numbers/agree", numbers_agree),
+    ("/disentangle-run/pictures/are-drawn", pictures_are_drawn),
+    ("/disentangle-run/batches/do-not-matter", batches_do_not_matter),
+    ("/disentangle-run/weights/count", weights_count),
+    ("/disentangle-run/other-data/divergence-alone", other_data),
+    ("/disentangle-run/interrupt/stops", stops),
+    ("/disentangle-run/refusals/say-what-to-give", refusals),
+]
+
+
+def main():
+    print(f"1..{len(TESTS)}")
+    run("--optimizer=adam", *MODEL, DATA, "--steps=60", "--task.batch=32", "--out=trained")
+    for i, (name, test) in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {i} {name}", flush=True)
+        except AssertionError as error:
+            print(f"not ok {i} {name}", flush=True)
+            for line in str(error).splitlines():
+                print(f"# {line}")
+    shutil.rmtree(DIR, ignore_errors=True)
+
+
+main()
