@@ -103,6 +103,7 @@ order_of_factors (void)
         g_assert_cmpint (f->nuisance, ==, k == 0);
     }
     g_assert_null (dlh_data_factor (data, 5));
+    g_assert_null (dlh_data_factor (data, 0)->values);
     g_assert_cmpfloat (fabs (dlh_data_factor (data, 2)->values[39] - 2 * G_PI), <, 1e-12);
     v = dlh_tensor_get_data (dlh_data_factor_values (data, DLH_SPLIT_TRAIN));
     // Each number once, hence one to one.

@@ -129,10 +129,10 @@ describe_factors (DlhData *data, const Grid *grid)
         dsprites_values (k, all);
         for (gint64 i = 0; i < grid->count[k]; i++)
             values[k][i] = all[grid->first[k] + i * grid->step[k]];
-        // The paper's score is of the other four.
+        // Shapes are no numbers, and the paper's score is of the other four.
         factors[k] = (DlhFactor){.name = factor_names[k],
                                  .n_values = grid->count[k],
-                                 .values = values[k],
+                                 .values = k == 0 ? NULL : values[k],
                                  .nuisance = k == 0};
     }
     dlh_data_set_factors (data, factors, DSPRITES_FACTORS);
