@@ -191,6 +191,26 @@ def refusals():
         subprocess.run(["rm", "-r", "-f", "refused"], check=True)
 
 
+def without_data():
+    """The data set that is taken when none is named is not even loaded: its plugin may be missing."""
+    with open("run/config.json", encoding="utf-8") as file:
+        assert "dataset" not in json.load(file)
+    here = os.environ["DLHOST_PLUGIN_PATH"].split(":")
+    os.mkdir("few")
+    for folder in here:
+        for name in ("quadratics.so", "sgd.so", "aggmo.so"):
+            if os.path.exists(f"{folder}/{name}"):
+                os.symlink(f"{folder}/{name}", f"few/{name}")
+    os.environ["DLHOST_PLUGIN_PATH"] = os.path.abspath("few")
+    try:
+        dlhost("--out=alone", "--task.steps=20", "--task.shown=5", "--quiet")
+        done = subprocess.run([PROGRAM, "--model=mlp", "--optimizer=sgd", "--out=none"], capture_output=True,
+                              text=True, check=False)
+        assert "no task 'train'" in done.stderr or "no model 'mlp'" in done.stderr, done.stderr
+    finally:
+        os.environ["DLHOST_PLUGIN_PATH"] = ":".join(here)
+
+
 with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     dlhost("--out=run", "--quiet")
@@ -205,6 +225,7 @@ with tempfile.TemporaryDirectory() as work:
     case("/quadratics/paths/damped-as-published", damped_as_in_the_paper)
     case("/quadratics/twice/same-bytes", same_bytes)
     case("/quadratics/bad-input/refused", refusals)
+    case("/quadratics/data/not-needed", without_data)
     os.chdir("/")
 print(f"1..{len(results)}")
 sys.exit(not all(results))

@@ -357,31 +357,6 @@ loaded_while_under_way (void)
     assert_same_store (&a, &b);
 }
 
-static void
-delay_must_be_below_period (void)
-{
-    g_auto (Bench) b = {0};
-    g_autoptr (GError) error = NULL;
-    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    DlhProblem problem = {.size = sizeof problem,
-                          .input_shape = dlh_shape (INPUTS),
-                          .target_kind = DLH_TARGET_CLASS,
-                          .n_classes = CLASSES};
-    g_autoptr (DlhComponent) m = NULL;
-    g_autoptr (DlhComponent) c = NULL;
-
-    b.registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b.store = dlh_store_new (3, DLH_F64);
-    m = load (&b, DLH_MODEL, "mlp", (const char *[]){NULL});
-    c = load (&b, DLH_OPTIMIZER, "kfac",
-              (const char *[]){"inverses", "5", "inverse_delay", "5", NULL});
-    b.trainer = dlh_trainer_new (b.store, m, c, &problem, &training, &error);
-    b.x = test_tensor_random (DLH_F64, dlh_shape (BATCH, INPUTS), 1);
-    b.y = dlh_tensor_new (DLH_I64, dlh_shape (BATCH), NULL);
-    g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
-    test_assert_error (&error, DLH_ERROR_OPTION, "'inverse_delay' is 5 and 'inverses' is 5");
-}
-
 int
 main (int argc, char **argv)
 {
@@ -394,6 +369,5 @@ main (int argc, char **argv)
     g_test_add_data_func ("/beside/kfac/resume-same-bytes", "cholesky", resume_same_bytes);
     g_test_add_data_func ("/beside/ekfac/resume-same-bytes", "ekfac", resume_same_bytes);
     g_test_add_func ("/beside/load/forgets-the-thread", loaded_while_under_way);
-    g_test_add_func ("/beside/kfac/delay-below-period", delay_must_be_below_period);
     return g_test_run ();
 }

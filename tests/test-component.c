@@ -128,7 +128,9 @@ load_static (void)
 
     g_assert_no_error (error);
     g_assert_cmpfloat (((const FixtureOptions *)dlh_component_options (c))->lr, ==, 0.25);
-    g_assert_true (dlh_component_interface (c) == &builtin);
+    // Smaller than the kind's struct, so a copy.
+    g_assert_cmpint (((const FixtureInterface *)dlh_component_interface (c))->answer, ==,
+                     builtin.answer);
     g_assert_null (dlh_component_new_static (&dlhost_plugin, bad, &error));
     test_assert_error (&error, DLH_ERROR_OPTION, "builtin: 'lr' is 2, must be in [0, 1]");
 }
@@ -233,10 +235,54 @@ discovery_runs_nothing (void)
     g_unsetenv ("DLHOST_TEST_TRACE");
 }
 
+/* Whether options go together is asked when they are known, of plugins in files and in memory. */
+
+static gboolean
+never_build (DlhUpdate *update, gconstpointer options, GError **error)
+{
+    (void)update, (void)options, (void)error;
+    return TRUE;
+}
+
+static gboolean
+check_rate (gconstpointer options, GError **error)
+{
+    const FixtureOptions *opt = options;
+
+    if (opt->lr == 0.25)
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "0.25 does not go");
+    return opt->lr == 0.5;
+}
+
+static void
+options_are_checked (void)
+{
+    static const DlhOptimizer picky = {
+        .size = sizeof picky, .build = never_build, .check = check_rate};
+    const DlhPlugin plugin = {sizeof plugin, dlhost_plugin.manifest, &picky};
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
+    g_autoptr (GHashTable) quarter = one_setting ("lr", "0.25"), other = one_setting ("lr", "0.75");
+    g_autoptr (GHashTable) nesterov = one_setting ("nesterov", "true");
+    g_autoptr (DlhComponent) well = NULL;
+    g_autoptr (GError) error = NULL;
+
+    well = dlh_component_new_static (&plugin, NULL, &error);
+    g_assert_no_error (error);
+    g_assert_nonnull (well);
+    g_assert_null (dlh_component_new_static (&plugin, quarter, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, "builtin: 0.25 does not go");
+    g_assert_null (dlh_component_new_static (&plugin, other, &error));
+    test_assert_error (&error, DLH_ERROR_PLUGIN, "failed without setting the error");
+    g_hash_table_insert (nesterov, (gpointer) "momentum", (gpointer) "0");
+    g_assert_null (dlh_registry_load (registry, DLH_OPTIMIZER, "sgd", nesterov, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, "sgd: 'nesterov' needs a momentum above 0");
+}
+
 int
 main (int argc, char **argv)
 {
     test_init (&argc, &argv);
+    g_test_add_func ("/component/options/checked", options_are_checked);
     g_test_add_func ("/component/options/filled", load_filled);
     g_test_add_func ("/component/options/bad", load_bad_options);
     g_test_add_func ("/component/load/twice", load_twice);

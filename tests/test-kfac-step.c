@@ -714,10 +714,12 @@ gamma_is_the_best (void)
     g_assert_true (moved);
 }
 
-/* What does not go together is refused, with the options' names. */
+/* What does not go together is refused, with the options' names, when the plugin is loaded; damping
+ * of 0 when weight decay is known, which stands for it. */
 static void
 contradictions_are_refused (void)
 {
+    static const char *const undamped[] = {"damping", "0", NULL};
     static const struct {
         const char *settings[7];
         const char *text;
@@ -725,19 +727,27 @@ contradictions_are_refused (void)
         {{"step", "quadratic", "kl_clip", "0.1", NULL}, "kl_clip is 0.1 and step is quadratic"},
         {{"gamma_period", "5", NULL}, "gamma_period is 5 and step is fixed"},
         {{"damping_schedule", "cosine", "damping_period", "5", NULL}, "damping_schedule is cosine"},
-        {{"damping", "0", NULL}, "damping is 0 and inverse is cholesky"},
         {{"damping_period", "5", "damping_min", "2", "damping_max", "1", NULL}, "damping_min is 2"},
+        {{"inverses", "5", "inverse_delay", "5", NULL}, "'inverse_delay' is 5 and 'inverses' is 5"},
     };
+    g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
 
     for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
-        g_autoptr (GError) error = NULL;
-        g_auto (Bench) b = {0};
+        g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
 
-        bench_init (&b, NULL, hidden4, cases[i].settings, classes (), (DlhTraining){0});
-        small_batch (&b);
-        g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
+        for (guint k = 0; cases[i].settings[k]; k += 2)
+            g_hash_table_insert (table, (gpointer)cases[i].settings[k],
+                                 (gpointer)cases[i].settings[k + 1]);
+        g_assert_null (dlh_registry_load (registry, DLH_OPTIMIZER, "kfac", table, &error));
+        g_assert_true (error && g_str_has_prefix (error->message, "kfac: "));
         test_assert_error (&error, DLH_ERROR_OPTION, cases[i].text);
     }
+    bench_init (&b, NULL, hidden4, undamped, classes (), (DlhTraining){0});
+    small_batch (&b);
+    g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, "damping is 0 and inverse is cholesky");
 }
 
 int

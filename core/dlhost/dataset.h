@@ -30,6 +30,9 @@ typedef struct {
     /* Loads the splits into @data with dlh_data_set_split() and describes them. @dtype is that of
      * float inputs and targets. */
     gboolean (*load) (DlhData *data, DlhDType dtype, gconstpointer options, GError **error);
+    /* (nullable): FALSE with DLH_ERROR_OPTION when options contradict each other. Called as soon as
+     * they are known, before any data are read. */
+    gboolean (*check) (gconstpointer options, GError **error);
 } DlhDataset;
 
 /** dlh_data_new, dlh_data_ref, dlh_data_unref: (transfer full): an empty data set; hosts make it,

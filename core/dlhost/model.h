@@ -126,6 +126,9 @@ typedef struct {
     const DlhSupervised *supervised;
     const DlhDensity *density;
     const DlhLatent *latent;
+    /* (nullable): FALSE with DLH_ERROR_OPTION when options contradict each other. Called as soon as
+     * they are known, before any data are read. */
+    gboolean (*check) (gconstpointer options, GError **error);
 } DlhModel;
 
 /** dlh_objective_classify: cross-entropy and accuracy of @logits (.., K) for classes @y (..). */

@@ -21,6 +21,9 @@ typedef struct _DlhUpdate DlhUpdate; /* a training step in the making */
 typedef struct {
     gsize size;
     gboolean (*build) (DlhUpdate *update, gconstpointer options, GError **error);
+    /* (nullable): FALSE with DLH_ERROR_OPTION when options contradict each other. Called as soon as
+     * they are known, before any data are read. */
+    gboolean (*check) (gconstpointer options, GError **error);
 } DlhOptimizer;
 
 /* What there is to work with. */

@@ -45,6 +45,9 @@ typedef struct {
 typedef struct {
     gsize size;
     const DlhTransition *transition;
+    /* (nullable): FALSE with DLH_ERROR_OPTION when options contradict each other. Called as soon as
+     * they are known, before any data are read. */
+    gboolean (*check) (gconstpointer options, GError **error);
 } DlhSampler;
 
 /* What there is to work with. */

@@ -15,6 +15,9 @@ typedef struct _DlhRun DlhRun;       /* a run in progress */
 typedef struct {
     gsize size;
     gboolean (*run) (DlhRun *run, gconstpointer options, GError **error);
+    /* (nullable): FALSE with DLH_ERROR_OPTION when options contradict each other. Called as soon as
+     * they are known, before any data are read. */
+    gboolean (*check) (gconstpointer options, GError **error);
 } DlhTask;
 
 /** dlh_run_component: (nullable): the run's plugin of @kind. */

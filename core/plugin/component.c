@@ -136,6 +136,20 @@ adopt_interface (DlhComponent *component, gconstpointer theirs, GError **error)
     return component->interface != NULL;
 }
 
+// Whether options go together is the plugin's to say.
+static gboolean
+check_options (DlhComponent *component, GError **error)
+{
+    const DlhManifest *m = &component->plugin->note->manifest;
+    GError *cause = NULL;
+
+    if (dlh_interface_check (m->kind, component->interface, component->options, &cause))
+        return TRUE;
+    if (cause)
+        g_prefix_error (&cause, "%s: ", m->name);
+    return dlh_component_fail (component, cause, error);
+}
+
 DlhComponent *
 dlh_component_open (DlhPluginFile *plugin, GHashTable *settings, GError **error)
 {
@@ -143,10 +157,11 @@ dlh_component_open (DlhPluginFile *plugin, GHashTable *settings, GError **error)
 
     if (!component)
         return NULL;
-    if (adopt_interface (component, open_plugin (plugin, error), error))
-        return g_steal_pointer (&component);
-    g_prefix_error (error, "%s: ", plugin->info.path);
-    return NULL;
+    if (!adopt_interface (component, open_plugin (plugin, error), error)) {
+        g_prefix_error (error, "%s: ", plugin->info.path);
+        return NULL;
+    }
+    return check_options (component, error) ? g_steal_pointer (&component) : NULL;
 }
 
 DlhComponent *
@@ -163,7 +178,8 @@ dlh_component_new_static (const DlhPlugin *plugin, GHashTable *settings, GError 
     shared = dlh_plugin_file_new (NULL, note);
     if (check_plugin (plugin, note, error))
         component = component_new (shared, settings, error);
-    if (component && !adopt_interface (component, plugin->interface, error))
+    if (component && (!adopt_interface (component, plugin->interface, error) ||
+                      !check_options (component, error)))
         g_clear_pointer (&component, dlh_component_unref);
     dlh_plugin_file_unref (shared);
     return g_steal_pointer (&component);

@@ -25,6 +25,7 @@ typedef struct {
 
 typedef struct {
     Table table;
+    gsize check;           /* offset of the function check, 0: none */
     Role roles[MAX_ROLES]; /* ends with at == 0 */
 } Kind;
 
@@ -34,18 +35,22 @@ typedef struct {
     }
 
 static const Kind kinds[] = {
-    [DLH_OPTIMIZER] = {.table = TABLE (DlhOptimizer, build)},
+    [DLH_OPTIMIZER] = {.table = TABLE (DlhOptimizer, build),
+                       .check = offsetof (DlhOptimizer, check)},
     [DLH_MODEL] = {.table = {sizeof (DlhModel), 0, NULL},
+                   .check = offsetof (DlhModel, check),
                    .roles = {{offsetof (DlhModel, supervised), TABLE (DlhSupervised, build)},
                              {offsetof (DlhModel, density), TABLE (DlhDensity, log_density)},
                              {offsetof (DlhModel, latent), TABLE (DlhLatent, decode)}}},
     [DLH_SAMPLER] = {.table = {sizeof (DlhSampler), 0, NULL},
+                     .check = offsetof (DlhSampler, check),
                      .roles = {{offsetof (DlhSampler, transition), TABLE (DlhTransition, build)}}},
-    [DLH_DATASET] = {.table = TABLE (DlhDataset, load)},
-    [DLH_TASK] = {.table = TABLE (DlhTask, run)},
+    [DLH_DATASET] = {.table = TABLE (DlhDataset, load), .check = offsetof (DlhDataset, check)},
+    [DLH_TASK] = {.table = TABLE (DlhTask, run), .check = offsetof (DlhTask, check)},
     [DLH_OBJECTIVE] = {.table = TABLE (DlhObjectiveRole, build)},
     [DLH_PERTURB] = {.table = {sizeof (DlhPerturbation), 0, NULL},
-                     .roles = {{offsetof (DlhPerturbation, estimator), TABLE (DlhEstimator, product)},
+                     .roles = {{offsetof (DlhPerturbation, estimator),
+                                TABLE (DlhEstimator, product)},
                                {offsetof (DlhPerturbation, noise), TABLE (DlhNoise, draw)}}},
 };
 
@@ -117,4 +122,19 @@ dlh_interface_adopt (DlhPluginKind kind, gconstpointer theirs, gpointer *copy, G
         bytes += role->table.size;
     }
     return block;
+}
+
+gboolean
+dlh_interface_check (DlhPluginKind kind, gconstpointer interface, gconstpointer options,
+                     GError **error)
+{
+    gboolean (*check) (gconstpointer, GError **) = NULL;
+    gconstpointer pointer = NULL;
+
+    if (kind < G_N_ELEMENTS (kinds) && kinds[kind].check)
+        pointer = pointer_at (interface, kinds[kind].check);
+    if (!pointer)
+        return TRUE;
+    memcpy (&check, &pointer, sizeof check);
+    return check (options, error);
 }

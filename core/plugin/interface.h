@@ -14,3 +14,6 @@
  */
 gconstpointer dlh_interface_adopt (DlhPluginKind kind, gconstpointer theirs, gpointer *copy,
                                    GError **error);
+/** dlh_interface_check: what the plugin's function check says of @options; TRUE without one. */
+gboolean dlh_interface_check (DlhPluginKind kind, gconstpointer interface, gconstpointer options,
+                              GError **error);

@@ -23,9 +23,18 @@ typedef struct {
     DlhNode *norm2;     /* (nullable): sum of squares over the parameters */
 } Velocity;
 
-static gboolean
-aggmo_check (const AggmoOptions *opt, gsize n, GError **error)
+static gsize
+count_velocities (const AggmoOptions *opt)
 {
+    return opt->k ? (gsize)opt->k : opt->betas.n;
+}
+
+static gboolean
+aggmo_check (gconstpointer options, GError **error)
+{
+    const AggmoOptions *opt = options;
+    const gsize n = count_velocities (opt);
+
     if (!opt->rates.n || opt->rates.n == n)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
@@ -77,12 +86,11 @@ static gboolean
 aggmo_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
     const AggmoOptions *opt = options;
-    gsize n = opt->k ? (gsize)opt->k : opt->betas.n;
+    const gsize n = count_velocities (opt);
     g_autofree Velocity *velocities = g_new0 (Velocity, n);
     DlhNode *rate = dlh_update_rate (u, opt->lr / (double)n), *decay = NULL;
 
-    if (!aggmo_check (opt, n, error))
-        return FALSE;
+    (void)error;
     for (gsize k = 0; k < n; k++)
         describe (opt, &velocities[k], k);
     if (opt->beta_decay < 1)
@@ -110,7 +118,8 @@ aggmo_build (DlhUpdate *u, gconstpointer options, GError **error)
     return TRUE;
 }
 
-static const DlhOptimizer aggmo = {.size = sizeof (DlhOptimizer), .build = aggmo_build};
+static const DlhOptimizer aggmo = {
+    .size = sizeof (DlhOptimizer), .build = aggmo_build, .check = aggmo_check};
 
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, aggmo, AggmoOptions,

@@ -11,16 +11,24 @@ typedef struct {
 } SgdOptions;
 
 static gboolean
+sgd_check (gconstpointer options, GError **error)
+{
+    const SgdOptions *opt = options;
+
+    if (!opt->nesterov || opt->momentum > 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "'nesterov' needs a momentum above 0: give momentum=0.9");
+    return FALSE;
+}
+
+static gboolean
 sgd_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
     const SgdOptions *opt = options;
     DlhNode *rate = dlh_update_rate (u, opt->lr);
 
-    if (opt->nesterov && opt->momentum == 0) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "'nesterov' needs a momentum above 0: give momentum=0.9");
-        return FALSE;
-    }
+    (void)error;
     for (guint i = 0; i < dlh_update_n_params (u); i++) {
         DlhNode *g = dlh_update_gradient (u, i), *direction = g;
 
@@ -38,7 +46,8 @@ sgd_build (DlhUpdate *u, gconstpointer options, GError **error)
     return TRUE;
 }
 
-static const DlhOptimizer sgd = {.size = sizeof (DlhOptimizer), .build = sgd_build};
+static const DlhOptimizer sgd = {
+    .size = sizeof (DlhOptimizer), .build = sgd_build, .check = sgd_check};
 
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, sgd, SgdOptions,

@@ -360,8 +360,11 @@ invocation_complete (Invocation *inv, const char *file, GError **error)
         config->dtype = base.dtype;
     if (!config->parts[DLH_TASK].name)
         config->parts[DLH_TASK].name = g_strdup ("train");
-    if (!config->parts[DLH_DATASET].name)
+    if (!config->parts[DLH_DATASET].name) {
         config->parts[DLH_DATASET].name = g_strdup ("fashion-mnist");
+        config->parts[DLH_DATASET].preset =
+            g_hash_table_size (config->parts[DLH_DATASET].settings) == 0;
+    }
     return TRUE;
 }
 

@@ -8,6 +8,7 @@
 typedef struct {
     char *name;           /* as given: "kfac", "kfac.so", "./kfac.so"; NULL: none */
     GHashTable *settings; /* option -> text */
+    gboolean preset;      /* nobody has named it: loaded when it is asked for, if it is */
 } Part;
 
 typedef struct {

@@ -13,9 +13,9 @@
 #define MAX_MESSAGE 5000 /* bytes; a path may have 4096 */
 
 typedef struct {
+    const Config *config;  /* not owned */
     DlhRegistry *registry; /* not owned */
     DlhStore *store;
-    DlhDType dtype;
     DlhComponent *components[DLH_LAST_KIND + 1];
     RunLog log;
     Progress progress;
@@ -87,12 +87,32 @@ fail (const GError *error)
 
 /* What a task asks of its host. */
 
+// What the run consists of, for config.json and for checkpoints.
+static void
+describe (Session *s)
+{
+    g_free (s->config_json);
+    g_clear_pointer (&s->origin, g_hash_table_unref);
+    s->config_json = config_to_json (s->config, s->components);
+    s->origin = checkpoint_origin (s->components);
+    g_hash_table_insert (s->origin, "config", g_strdup (s->config_json));
+}
+
 static DlhData *
 host_data (gpointer host, GError **error)
 {
     Session *s = host;
+    const gboolean named = s->components[DLH_DATASET] != NULL;
+    g_autoptr (DlhData) data = setup_data (s->config, s->registry, s->components, error);
 
-    return setup_data (s->components[DLH_DATASET], s->dtype, error);
+    if (!data)
+        return NULL;
+    if (!named) {
+        describe (s);
+        if (!run_log_set_config (&s->log, s->config_json, error))
+            return NULL;
+    }
+    return g_steal_pointer (&data);
 }
 
 static gboolean
@@ -262,12 +282,10 @@ start (Session *s, const Config *config, DlhRegistry *registry, const char *resu
     if (!setup_components (config, registry, s->components, error))
         return FALSE;
     dlh_set_threads ((guint)config->threads);
+    s->config = config;
     s->registry = registry;
-    s->dtype = config->dtype;
     s->store = dlh_store_new (config->seed, config->dtype);
-    s->config_json = config_to_json (config, s->components);
-    s->origin = checkpoint_origin (s->components);
-    g_hash_table_insert (s->origin, "config", g_strdup (s->config_json));
+    describe (s);
     if (resume)
         return go_on (s, resume, error) && note_machine (s, resume, error);
     hint = folder_hint (s);

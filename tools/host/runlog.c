@@ -121,9 +121,16 @@ record_number (const char *line, const char *key, double *value)
 }
 
 gboolean
-run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **error)
+run_log_set_config (RunLog *log, const char *config_json, GError **error)
 {
     g_autofree char *config = g_build_filename (log->dir, "config.json", NULL);
+
+    return dlh_file_write (config, config_json, strlen (config_json), error);
+}
+
+gboolean
+run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **error)
+{
     g_autofree char *path = g_build_filename (log->dir, "metrics.jsonl", NULL);
     g_autoptr (GString) kept = g_string_new (NULL);
     g_autofree char *text = NULL;
@@ -131,7 +138,7 @@ run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **erro
     gboolean finished = FALSE;
 
     // The run's length may have changed.
-    if (!dlh_file_write (config, config_json, strlen (config_json), error))
+    if (!run_log_set_config (log, config_json, error))
         return FALSE;
     if (g_file_test (path, G_FILE_TEST_EXISTS)) {
         if (!g_file_get_contents (path, &text, NULL, error))

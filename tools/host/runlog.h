@@ -23,7 +23,10 @@ gboolean run_log_create (RunLog *log, const char *dir, const char *hint, const c
                          GError **error);
 /* Goes on in a folder. Locks it first: another process may be writing there. */
 gboolean run_log_lock (RunLog *log, const char *dir, GError **error);
-/* Then drops the records after @step and the final one, since they will be made again. */
+/* Writes config.json anew. */
+gboolean run_log_set_config (RunLog *log, const char *config_json, GError **error);
+/* Goes on behind run_log_lock(): drops the records after @step and the final one, since they will be
+ * made again. */
 gboolean run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **error);
 void run_log_clear (RunLog *log);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RunLog, run_log_clear)

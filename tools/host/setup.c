@@ -31,8 +31,9 @@ load_noise (DlhRegistry *registry, DlhComponent *perturb, DlhComponent **noise, 
             return TRUE;
         *noise = dlh_registry_load (registry, DLH_PERTURB, name, NULL, error);
         if (!*noise)
-            g_prefix_error (error, "noise=%s: neither a noise of the library (gaussian, fixed, "
-                                   "multiplicative, dropconnect) nor a plugin: ",
+            g_prefix_error (error,
+                            "noise=%s: neither a noise of the library (gaussian, fixed, "
+                            "multiplicative, dropconnect) nor a plugin: ",
                             name);
         return *noise != NULL;
     }
@@ -82,25 +83,33 @@ setup_components (const Config *config, DlhRegistry *registry, DlhComponent **co
                          dlh_plugin_kind_name (kind), dlh_plugin_kind_name (kind));
             return FALSE;
         }
-        if (part->name && !(components[kind] = load_component (registry, kind, part, error)))
+        if (part->name && !part->preset &&
+            !(components[kind] = load_component (registry, kind, part, error)))
             return FALSE;
     }
     return wrap_model (registry, components, error);
 }
 
 DlhData *
-setup_data (DlhComponent *dataset, DlhDType dtype, GError **error)
+setup_data (const Config *config, DlhRegistry *registry, DlhComponent **components, GError **error)
 {
+    const Part *part = &config->parts[DLH_DATASET];
     g_autoptr (DlhData) data = dlh_data_new ();
+    DlhComponent *dataset = components[DLH_DATASET];
     GError *cause = NULL;
 
+    if (!dataset && part->preset) {
+        dataset = components[DLH_DATASET] = load_component (registry, DLH_DATASET, part, error);
+        if (!dataset)
+            return NULL;
+    }
     if (!dataset) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "this task needs data: give --dataset=NAME");
         return NULL;
     }
     if (!((const DlhDataset *)dlh_component_interface (dataset))
-             ->load (data, dtype, dlh_component_options (dataset), &cause)) {
+             ->load (data, config->dtype, dlh_component_options (dataset), &cause)) {
         if (cause && !g_str_has_prefix (cause->message, dlh_component_name (dataset)))
             g_prefix_error (&cause, "%s: ", dlh_component_name (dataset));
         dlh_component_fail (dataset, cause, error);

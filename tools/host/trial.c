@@ -67,8 +67,7 @@ trial_init (Trial *t, const Config *config, DlhRegistry *registry, GError **erro
     t->store = dlh_store_new (config->seed, config->dtype);
     if (config->checkpoint && !dlh_store_load (t->store, config->checkpoint, NULL, error))
         return FALSE;
-    if (!(t->data = setup_data (t->components[DLH_DATASET], config->dtype, error)) ||
-        !take_batch (t, error))
+    if (!(t->data = setup_data (config, registry, t->components, error)) || !take_batch (t, error))
         return FALSE;
     training.clip_norm = task_number (t, "clip_norm", 0);
     training.clip_value = task_number (t, "clip_value", 0);

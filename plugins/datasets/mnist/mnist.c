@@ -19,7 +19,7 @@ is (const char *value, const char *name)
 static gboolean
 conflict (GError **error, const char *why)
 {
-    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "mnist: %s", why);
+    g_set_error_literal (error, DLH_ERROR, DLH_ERROR_OPTION, why);
     return FALSE;
 }
 
@@ -32,7 +32,7 @@ mnist_check (gconstpointer options, GError **error)
 
     if (!is (opt->binarize, "none") && !is (opt->normalize, "unit")) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "mnist: 'binarize' is %s, which gives pixels of 0 and 1, and 'normalize' is "
+                     "'binarize' is %s, which gives pixels of 0 and 1, and 'normalize' is "
                      "%s: give normalize=unit or binarize=none",
                      opt->binarize, opt->normalize);
         return FALSE;
@@ -129,7 +129,7 @@ mnist_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error
 {
     const MnistOptions *opt = options;
 
-    if (!mnist_check (opt, error) || !check_dir (opt, error))
+    if (!check_dir (opt, error))
         return FALSE;
     if (!(is (opt->binarize, "fixed") ? load_bits (data, dtype, opt, error)
                                       : load_idx (data, dtype, opt, error))) {
@@ -143,7 +143,8 @@ mnist_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error
     return TRUE;
 }
 
-static const DlhDataset mnist = {.size = sizeof (DlhDataset), .load = mnist_load};
+static const DlhDataset mnist = {
+    .size = sizeof (DlhDataset), .load = mnist_load, .check = mnist_check};
 
 DLH_PLUGIN_DEFINE (
     DLH_DATASET, mnist, MnistOptions,

@@ -54,25 +54,30 @@ mean_within (const GmmnOptions *opt, DlhNode *a)
 }
 
 static gboolean
-gmmn_check (const GmmnOptions *opt, gint64 n, gint64 m, GError **error)
+gmmn_check (gconstpointer options, GError **error)
 {
-    if (strcmp (opt->estimator, "biased") == 0)
+    const GmmnOptions *opt = options;
+
+    if (strcmp (opt->estimator, "biased") == 0 || !opt->root)
         return TRUE;
-    if (opt->root) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "'estimator' is unbiased, which may be negative, and 'root' is true: give "
-                     "root=false or estimator=biased");
-        return FALSE;
-    }
-    if (MIN (n, m) < 2) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "a batch of %" G_GINT64_FORMAT " examples and %" G_GINT64_FORMAT
-                     " draws has no pairs within, which estimator=unbiased takes the mean of: "
-                     "give another batch size or estimator=biased",
-                     n, m);
-        return FALSE;
-    }
-    return TRUE;
+    g_set_error (
+        error, DLH_ERROR, DLH_ERROR_OPTION,
+        "'estimator' is unbiased, which may be negative, and 'root' is true: give root=false "
+        "or estimator=biased");
+    return FALSE;
+}
+
+static gboolean
+check_pairs (const GmmnOptions *opt, gint64 n, gint64 m, GError **error)
+{
+    if (strcmp (opt->estimator, "biased") == 0 || MIN (n, m) >= 2)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "a batch of %" G_GINT64_FORMAT " examples and %" G_GINT64_FORMAT
+                 " draws has no pairs within, which estimator=unbiased takes the mean of: give "
+                 "another batch size or estimator=biased",
+                 n, m);
+    return FALSE;
 }
 
 static gboolean
@@ -84,7 +89,7 @@ gmmn_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNo
     DlhNode *fake, *mmd2;
 
     (void)y;
-    if (!generator_check (problem, error) || !gmmn_check (opt, n, m, error))
+    if (!generator_check (problem, error) || !check_pairs (opt, n, m, error))
         return FALSE;
     x = dlh_flatten (x, 1);
     fake = generator_sample (b, problem, options, m);
@@ -99,8 +104,10 @@ gmmn_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNo
 }
 
 static const DlhSupervised gmmn_supervised = {.size = sizeof (DlhSupervised), .build = gmmn_build};
-static const DlhModel gmmn = {
-    .size = sizeof (DlhModel), .supervised = &gmmn_supervised, .latent = &generator_latent};
+static const DlhModel gmmn = {.size = sizeof (DlhModel),
+                              .supervised = &gmmn_supervised,
+                              .latent = &generator_latent,
+                              .check = gmmn_check};
 
 DLH_PLUGIN_DEFINE (
     DLH_MODEL, gmmn, GmmnOptions,

@@ -73,17 +73,23 @@ kfac_within_limits (const Kfac *k, DlhNode *damping)
     return dlh_clamp (damping, k->opt->damping_min, k->opt->damping_max);
 }
 
+// The run's weight decay counts as damping, too.
 static gboolean
-check_options (const Kfac *k, GError **error)
+check_damped (const Kfac *k, GError **error)
 {
-    const KfacOptions *opt = k->opt;
+    if (k->damped || strcmp (k->opt->inverse, "cholesky") != 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "damping is 0 and inverse is cholesky: give a damping above 0, or "
+                 "inverse=eigen, which then takes the pseudo-inverse");
+    return FALSE;
+}
 
-    if (!k->damped && strcmp (opt->inverse, "cholesky") == 0) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "damping is 0 and inverse is cholesky: give a damping above 0, or "
-                     "inverse=eigen, which then takes the pseudo-inverse");
-        return FALSE;
-    }
+gboolean
+kfac_check_damping (const KfacOptions *opt, GError **error)
+{
+    const Kfac only_options = {.opt = opt}, *k = &only_options;
+
     if (kfac_adapts (k) && opt->damping_min > opt->damping_max) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "damping_min is %g and damping_max %g: the first may not be larger",
@@ -143,7 +149,7 @@ kfac_begin_damping (Kfac *k, GError **error)
 {
     k->eta = k->opt->weight_decay + dlh_update_weight_decay (k->update);
     k->damped = start (k) + k->eta > 0;
-    if (!check_options (k, error))
+    if (!check_damped (k, error))
         return FALSE;
     k->lambda = kfac_adapts (k) ? kfac_number (k, "lambda", start (k)) : scheduled (k);
     if (search_period (k) > 0)

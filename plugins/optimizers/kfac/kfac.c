@@ -83,10 +83,12 @@ part_of (const Kfac *k)
 }
 
 static gboolean
-check_delay (const KfacOptions *opt, GError **error)
+kfac_check (gconstpointer options, GError **error)
 {
+    const KfacOptions *opt = options;
+
     if (opt->inverse_delay < opt->inverses)
-        return TRUE;
+        return kfac_check_damping (opt, error);
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                  "'inverse_delay' is %" G_GINT64_FORMAT " and 'inverses' is %" G_GINT64_FORMAT
                  ": each inversion must be stored before the next begins, give a delay below "
@@ -127,7 +129,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     k.model_dtype = dlh_store_get_dtype (dlh_update_store (u));
     k.dtype = opt->double_factors ? DLH_F64 : k.model_dtype;
     k.keep = average_weight (&k);
-    if (!check_paces (u, error) || !check_delay (opt, error) || !kfac_begin_damping (&k, error))
+    if (!check_paces (u, error) || !kfac_begin_damping (&k, error))
         return FALSE;
     k.loss_scale = loss_scale (u);
     k.part = dlh_update_objective (u);
@@ -150,7 +152,8 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     return TRUE;
 }
 
-static const DlhOptimizer kfac = {.size = sizeof (DlhOptimizer), .build = kfac_build};
+static const DlhOptimizer kfac = {
+    .size = sizeof (DlhOptimizer), .build = kfac_build, .check = kfac_check};
 
 DLH_PLUGIN_DEFINE (
     DLH_OPTIMIZER, kfac, KfacOptions,

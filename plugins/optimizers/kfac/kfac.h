@@ -180,6 +180,8 @@ DlhNode *kfac_model_change (const KfacModel *m, DlhNode *alpha, DlhNode *mu);
 /* damping.c */
 gboolean kfac_is_quadratic (const Kfac *k);
 gboolean kfac_adapts (const Kfac *k);
+/* What options contradict each other. */
+gboolean kfac_check_damping (const KfacOptions *opt, GError **error);
 gboolean kfac_begin_damping (Kfac *k, GError **error);
 /* Compares the loss at theta + @delta with what the model says, @change. */
 void kfac_adapt_damping (Kfac *k, DlhNode *const *delta, DlhNode *change);

@@ -60,7 +60,7 @@ data_arguments (GPtrArray *arguments)
 static gboolean
 check_data (GPtrArray *argv, DlhRegistry *registry, GHashTable *seen, GError **error)
 {
-    DlhComponent *components[DLH_COMM + 1] = {NULL};
+    DlhComponent *components[DLH_LAST_KIND + 1] = {NULL};
     g_autoptr (DlhData) data = NULL;
     g_auto (Invocation) run = {0};
     g_autofree char *key = NULL;
@@ -74,7 +74,7 @@ check_data (GPtrArray *argv, DlhRegistry *registry, GHashTable *seen, GError **e
     if (command_line_parse (&run, (int)argv->len - 1, (char *const *)argv->pdata, error) &&
         invocation_complete (&run, NULL, error) &&
         setup_components (&run.config, registry, components, error))
-        data = setup_data (components[DLH_DATASET], run.config.dtype, error);
+        data = setup_data (&run.config, registry, components, error);
     for (guint i = 0; i < G_N_ELEMENTS (components); i++)
         dlh_component_unref (components[i]);
     return data != NULL;
