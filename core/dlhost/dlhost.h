@@ -24,6 +24,7 @@
 #include <dlhost/optimizer.h>
 #include <dlhost/option.h>
 #include <dlhost/perturb.h>
+#include <dlhost/population.h>
 #include <dlhost/plugin.h>
 #include <dlhost/random.h>
 #include <dlhost/reduce.h>

@@ -7,20 +7,22 @@
 /* Where the examples of a batch are in a value. */
 typedef struct {
     enum { DLH_CASES_NONE, DLH_CASES_ALONG, DLH_CASES_LOST } state;
-    guint axis;          /* along: index i of this axis is of example i / inner % N */
-    gint64 inner;        /* (outer, N, inner) are folded into the axis */
+    guint axis;           /* along: index i of this axis is of example i / inner % N */
+    gint64 inner;         /* (outer, N, inner) are folded into the axis */
     const DlhNode *where; /* lost: at which node */
 } DlhCases;
 
-/* (transfer full): for each node id up to the roots', found from @x whose first axis is the examples. */
+/* (transfer full): for each node id up to the roots', found from @x whose first axis is the
+ * examples. */
 DlhCases *dlh_cases_follow (DlhNode *const *roots, guint n_roots, DlhNode *x);
 /* @v (N) or (N, C) laid out against a value of @shape whose examples are as in @cases, C along axis
  * @channel: of a shape that broadcasts to it. */
 DlhNode *dlh_cases_spread (const DlhCases *cases, DlhNode *v, DlhShape shape, guint channel);
-/* (.., as @cases) to (outer axes, inner axes, ..): examples along the first axis, the rest of the axes
- * before @last joined as the second: (N, M, rest); and back to @shape. */
+/* (.., as @cases) to (outer axes, inner axes, ..): examples along the first axis, the rest of the
+ * axes before @last joined as the second: (N, M, rest); and back to @shape. */
 DlhNode *dlh_cases_gather (const DlhCases *cases, DlhNode *x, gint64 n, guint last);
-DlhNode *dlh_cases_scatter (const DlhCases *cases, DlhNode *x, gint64 n, DlhShape shape, guint last);
+DlhNode *dlh_cases_scatter (const DlhCases *cases, DlhNode *x, gint64 n, DlhShape shape,
+                            guint last);
 
 /* One graph that is being perturbed. */
 typedef struct {
@@ -36,6 +38,10 @@ typedef struct {
     GPtrArray *weights;   /* DlhWeight */
     GHashTable *products; /* DlhNode -> DlhProduct */
     gboolean quiet;       /* mean weights only */
+    /* (nullable): makes draws and signs in the place of noise and streams: "draw", "draws",
+     * "signs0" or "signs1". */
+    DlhNode *(*make) (DlhWeight *w, const char *what, DlhShape shape, gpointer data);
+    gpointer make_data;
     gboolean biases, fresh; /* biases have noise; of their own for each example */
 } DlhPerturb;
 
@@ -54,7 +60,7 @@ struct _DlhWeight {
 struct _DlhProduct {
     DlhPerturb *perturb;
     DlhNode *node;
-    DlhNode *const *inputs; /* after rewriting */
+    DlhNode *const *inputs;   /* after rewriting */
     DlhWeight *weight, *bias; /* NULL: left alone */
 };
 

@@ -119,10 +119,21 @@ check_draw (DlhWeight *w, DlhNode *draw, gint64 n)
                            dlh_variable_name (w->variable), text);
 }
 
+// FALSE: nothing but noise and streams make draws.
+static gboolean
+is_made (DlhWeight *w, const char *what, DlhShape shape, DlhNode **out)
+{
+    const DlhPerturb *p = w->perturb;
+
+    if (!*out && p->make)
+        *out = p->make (w, what, shape, p->make_data);
+    return *out != NULL;
+}
+
 DlhNode *
 dlh_weight_draw (DlhWeight *w)
 {
-    if (!w->draw)
+    if (!is_made (w, "draw", dlh_variable_shape (w->variable), &w->draw))
         w->draw = check_draw (w, w->perturb->noise->draw (w, dlh_weight_stream (w, "draw"), 0), 0);
     return w->draw;
 }
@@ -131,8 +142,9 @@ DlhNode *
 dlh_weight_draws (DlhWeight *w)
 {
     const gint64 n = w->perturb->n;
+    const DlhShape shape = dlh_shape_insert (dlh_variable_shape (w->variable), 0, n);
 
-    if (!w->draws)
+    if (!is_made (w, "draws", shape, &w->draws))
         w->draws =
             check_draw (w, w->perturb->noise->draw (w, dlh_weight_stream (w, "draws"), n), n);
     return w->draws;
@@ -142,11 +154,12 @@ DlhNode *
 dlh_weight_signs (DlhWeight *w, guint axis, gint64 n)
 {
     const DlhBuild *build = w->perturb->build;
+    const char *what = axis ? "signs1" : "signs0";
+    const DlhShape shape = dlh_shape (w->perturb->n, n);
 
     g_return_val_if_fail (axis < 2, NULL);
-    if (!w->signs[axis])
-        w->signs[axis] =
-            dlh_rademacher (build->graph, dlh_weight_stream (w, axis ? "signs1" : "signs0"),
-                            dlh_variable_dtype (w->variable), dlh_shape (w->perturb->n, n));
+    if (!is_made (w, what, shape, &w->signs[axis]))
+        w->signs[axis] = dlh_rademacher (build->graph, dlh_weight_stream (w, what),
+                                         dlh_variable_dtype (w->variable), shape);
     return w->signs[axis];
 }

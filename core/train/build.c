@@ -68,16 +68,15 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
     return dlh_graph_check (b->graph, error);
 }
 
-// The model once more, on the first examples of the batch.
+// The model once more, on other rows.
 static const DlhObjective *
-build_part (gpointer data, gint64 n, GError **error)
+build_rows (gpointer data, DlhNode *x, DlhNode *y, GError **error)
 {
     Built *b = data;
     DlhTrainer *t = b->trainer;
     const DlhModel *model = dlh_component_interface (t->model);
     g_autoptr (GPtrArray) updates = g_ptr_array_new (); // the whole batch has made them
     DlhBuild build = {sizeof build, b->graph, t->store, TRUE, updates, NULL};
-    DlhNode *x = dlh_slice (b->x, 0, 0, n, 1), *y = b->y ? dlh_slice (b->y, 0, 0, n, 1) : NULL;
     g_autofree DlhObjective *part = g_new0 (DlhObjective, 1);
     g_autofree char *scope = dlh_graph_swap_scope (b->graph, "");
     g_autofree char *top = NULL;
@@ -105,7 +104,9 @@ build_update (DlhTrainer *t, Built *b, GError **error)
 
     dlh_graph_push_scope (b->graph, name);
     b->update = dlh_update_new (b->graph, t->store, name, &b->objective, &t->training, t->step);
-    b->update->build_part = build_part;
+    b->update->build_rows = build_rows;
+    b->update->x = b->x;
+    b->update->y = b->y;
     b->update->build_data = b;
     b->update->n_examples = dlh_node_dim (b->x, 0);
     if (!optimizer->build (b->update, dlh_component_options (t->optimizer), &cause)) {

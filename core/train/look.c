@@ -67,9 +67,9 @@ dlh_trainer_gradients (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y, GError *
     if (!(b = trainer_built (trainer, x, y, TRUE, error)))
         return NULL;
     if (!b->gradients)
-        b->gradients =
-            dlh_graph_compile_full (b->graph, b->update->gradients, b->update->variables->len,
-                                    trainer->training.compile_flags, error);
+        b->gradients = dlh_graph_compile_full (b->graph, dlh_update_gradients (b->update),
+                                               b->update->variables->len,
+                                               trainer->training.compile_flags, error);
     if (!b->gradients || !run_without_trace (trainer, b->gradients, FALSE, x, y, error))
         return NULL;
     gradients = g_array_new (FALSE, FALSE, sizeof (DlhGradient));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-#include <dlhost/training.h>
+#include <dlhost/population.h>
 
 #define DLH_ALWAYS (-1)
 #define DLH_MAX_PHASES 16 /* 8 of the optimizer, and one for each period of parameters */
@@ -17,6 +17,13 @@ typedef struct {
     DlhNode *assign;
     int phase; /* index, or DLH_ALWAYS */
 } DlhPhaseAssign;
+
+/* A draw of a population that is kept in a variable: normal, or signs where sigma is 0. */
+typedef struct {
+    DlhVariable *variable;
+    DlhStream *stream;
+    double sigma;
+} DlhCandidateDraw;
 
 struct _DlhUpdate {
     DlhGraph *graph;
@@ -36,8 +43,14 @@ struct _DlhUpdate {
     GArray *assigns;    /* DlhPhaseAssign */
     GArray *logs;       /* DlhMetric */
     GPtrArray *notes;   /* char* */
-    const DlhObjective *(*build_part) (gpointer data, gint64 n, GError **error);
+    /* The model once more, on other rows: (transfer none). */
+    const DlhObjective *(*build_rows) (gpointer data, DlhNode *x, DlhNode *y, GError **error);
     gpointer build_data;
+    DlhNode *x, *y;            /* the batch; y is NULL where there is none */
+    gboolean differentiated;   /* gradients are there */
+    gboolean rewarded;         /* scores of a population are given, draws are variables */
+    DlhPopulation *population; /* (nullable) */
+    GArray *draws;             /* DlhCandidateDraw */
     gint64 n_examples;
 };
 
@@ -45,6 +58,8 @@ DlhUpdate *dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix,
                            const DlhObjective *objective, const DlhTraining *training,
                            DlhVariable *step);
 void dlh_update_free (DlhUpdate *u);
+/* The gradients as the optimizer is given them, made when first asked for. */
+DlhNode *const *dlh_update_gradients (DlhUpdate *u);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhUpdate, dlh_update_free)
 
 /* Assigned at every step. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What an optimizer sees: gradients with the run's clipping and weight decay, state by name,
  * phases. */
+#include <string.h>
 #include <dlhost/dlhost.h>
-#include "train/private.h"
+#include "train/population.h"
 
 static void
 phase_clear (gpointer data)
@@ -36,11 +37,24 @@ clip (DlhUpdate *u)
         u->gradients[i] = dlh_clamp (u->gradients[i], -bound, bound);
 }
 
+// What the loss is made of, or what is predicted where there is none.
+static GPtrArray *
+variables_of (const DlhObjective *o)
+{
+    g_autoptr (GPtrArray) roots = g_ptr_array_new ();
+
+    if (o->loss)
+        g_ptr_array_add (roots, o->loss);
+    for (guint i = 0; !o->loss && i < dlh_distribution_n_parameters (o->prediction); i++)
+        g_ptr_array_add (roots, dlh_distribution_parameter (o->prediction, i));
+    return dlh_graph_variables ((DlhNode **)roots->pdata, roots->len);
+}
+
 DlhUpdate *
 dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix, const DlhObjective *objective,
                 const DlhTraining *training, DlhVariable *step)
 {
-    g_autoptr (GPtrArray) all = dlh_graph_variables (&objective->loss, 1);
+    g_autoptr (GPtrArray) all = variables_of (objective);
     DlhUpdate *u = g_new0 (DlhUpdate, 1);
 
     u->graph = graph;
@@ -67,12 +81,44 @@ dlh_update_new (DlhGraph *graph, DlhStore *store, const char *prefix, const DlhO
     u->step = dlh_cast (dlh_read (graph, step), DLH_F64);
     u->schedule =
         dlh_cast (dlh_schedule_node (&training->schedule, u->step), dlh_store_get_dtype (store));
-    dlh_gradients (objective->loss, u->values, u->variables->len, NULL, u->gradients);
-    clip (u);
-    for (guint i = 0; i < u->variables->len && training->weight_decay > 0; i++)
-        u->gradients[i] =
-            dlh_add (u->gradients[i], dlh_scale (u->values[i], training->weight_decay));
+    u->draws = g_array_new (FALSE, FALSE, sizeof (DlhCandidateDraw));
     return u;
+}
+
+// The run's clipping and coupled weight decay.
+static void
+finish_gradients (DlhUpdate *u)
+{
+    u->differentiated = TRUE;
+    clip (u);
+    for (guint i = 0; i < u->variables->len && u->training->weight_decay > 0; i++)
+        u->gradients[i] =
+            dlh_add (u->gradients[i], dlh_scale (u->values[i], u->training->weight_decay));
+}
+
+void
+dlh_update_set_gradients (DlhUpdate *u, DlhNode *const *gradients)
+{
+    g_return_if_fail (!u->differentiated);
+    memcpy (u->gradients, gradients, u->variables->len * sizeof *gradients);
+    finish_gradients (u);
+}
+
+// Not before they are asked for: an optimizer without gradients is spared a loss that has none.
+DlhNode *const *
+dlh_update_gradients (DlhUpdate *u)
+{
+    if (u->differentiated)
+        return u->gradients;
+    if (!u->objective->loss)
+        for (guint i = 0; i < u->variables->len; i++)
+            u->gradients[i] = dlh_graph_fail (
+                u->graph, DLH_ERROR_OPTION,
+                "the optimizer wants gradients of a loss, and there are only rewards");
+    else
+        dlh_gradients (u->objective->loss, u->values, u->variables->len, NULL, u->gradients);
+    finish_gradients (u);
+    return u->gradients;
 }
 
 void
@@ -80,6 +126,8 @@ dlh_update_free (DlhUpdate *u)
 {
     if (!u)
         return;
+    dlh_population_free (u->population);
+    g_array_unref (u->draws);
     g_ptr_array_unref (u->variables);
     g_array_unref (u->phases);
     g_array_unref (u->assigns);
@@ -115,7 +163,10 @@ const DlhObjective *
 dlh_update_part (DlhUpdate *u, gint64 n, GError **error)
 {
     g_return_val_if_fail (n > 0 && n <= u->n_examples, NULL);
-    return n == u->n_examples ? u->objective : u->build_part (u->build_data, n, error);
+    if (n == u->n_examples)
+        return u->objective;
+    return u->build_rows (u->build_data, dlh_slice (u->x, 0, 0, n, 1),
+                          u->y ? dlh_slice (u->y, 0, 0, n, 1) : NULL, error);
 }
 
 gint64
@@ -148,7 +199,7 @@ DlhNode *
 dlh_update_gradient (DlhUpdate *u, guint i)
 {
     g_return_val_if_fail (i < u->variables->len, NULL);
-    return u->gradients[i];
+    return dlh_update_gradients (u)[i];
 }
 
 double
