@@ -235,6 +235,20 @@ scores_mlp (void)
     expect_all (model, batch_of (dlh_shape (1, 2, 3), 1, 0, FALSE));
 }
 
+/* The learned scale of the targets is no product's: all candidates share it. */
+static void
+scores_real (void)
+{
+    g_autoptr (DlhComponent) model = load (DLH_MODEL, "mlp hidden=[4] activation=tanh");
+    Batch b = batch_of (dlh_shape (3), 4, 0, FALSE);
+
+    dlh_tensor_unref (b.y);
+    b.y = test_tensor_random (DLH_F64, dlh_shape (4, 2), 31);
+    b.problem.target_kind = DLH_TARGET_REAL;
+    b.problem.target_shape = dlh_shape (2);
+    expect_all (model, b);
+}
+
 static void
 scores_conv (void)
 {
@@ -659,6 +673,7 @@ main (int argc, char **argv)
     test_init (&argc, &argv);
     registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
     g_test_add_func ("/population/mlp/scores-are-losses", scores_mlp);
+    g_test_add_func ("/population/real-targets/scores-are-losses", scores_real);
     g_test_add_func ("/population/conv/scores-are-losses", scores_conv);
     g_test_add_func ("/population/conv-groups/scores-are-losses", scores_groups);
     g_test_add_func ("/population/recurrent/scores-are-losses", scores_recurrent);

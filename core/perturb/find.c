@@ -76,7 +76,11 @@ static void
 adopt_constants (DlhPerturb *p, const DlhWeight *w)
 {
     const DlhUse *uses = (const DlhUse *)(gconstpointer)w->uses->data, *known = NULL;
+    gboolean bias;
 
+    for (guint i = 0; i < w->uses->len; i++)
+        if (!dlh_product_is (uses[i].node, uses[i].input, &bias))
+            return; // left alone
     for (guint i = 0; i < w->uses->len && !known; i++)
         if (p->cases[dlh_node_id (data_of (&uses[i]))].state == DLH_CASES_ALONG)
             known = &uses[i];

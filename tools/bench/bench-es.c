@@ -99,9 +99,9 @@ lane_open (Lane *lane, DlhRegistry *registry, guint method, gint64 width, gint64
                                         "es;perturbation=shared;workers=", "flipes;workers=1"};
     g_autofree char *net = g_strdup_printf ("mlp;hidden=[%" G_GINT64_FORMAT "]", width);
     g_autofree char *workers = g_strdup_printf ("%" G_GINT64_FORMAT, members);
-    g_autofree char *text = g_strdup_printf ("%s;workers=1;members=%" G_GINT64_FORMAT
+    g_autofree char *text = g_strdup_printf ("%s%s;members=%" G_GINT64_FORMAT
                                              ";antithetic=false;step=sgd;shaping=centred;lr=1e-4",
-                                             names[method], members);
+                                             names[method], method == 2 ? workers : "", members);
     g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, net);
     g_autoptr (DlhComponent) optimizer = load (registry, DLH_OPTIMIZER, text);
     g_autoptr (GError) error = NULL;
