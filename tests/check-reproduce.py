@@ -156,6 +156,10 @@ def whole():
             assert cell == ("not reached" if first == [None, None] else "1 of 2 runs"), (cell, first)
         assert row["runs"] == "2 of 2"
     assert "nothing | at all" in open("reproduce/tiny-full/results.md", encoding="utf-8").read()
+    # Of what has not begun there are tables, and no figures.
+    reproduce("./tiny.json", "--out=new", "--tabulate", env=os.environ)
+    assert {row["runs"] for row in rows("new/results.md")[0].values()} == {"0 of 2"}
+    assert os.listdir("new") == ["results.md"] and "![" not in open("new/results.md", encoding="utf-8").read()
 
 
 def figures():

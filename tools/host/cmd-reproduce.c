@@ -126,6 +126,15 @@ read_options (Invocation *inv, ReproduceOptions *options, GError **error)
 /* Results. */
 
 static gboolean
+has_runs (const Outcome *o)
+{
+    for (guint i = 0; i < o->arms->len; i++)
+        if (((const ArmOutcome *)o->arms->pdata[i])->runs->len)
+            return TRUE;
+    return FALSE;
+}
+
+static gboolean
 add_results (const Outcome *o, const ReproduceOptions *options, GString *page, GError **error)
 {
     g_autoptr (GPtrArray) figures = g_ptr_array_new_with_free_func (g_free);
@@ -133,7 +142,8 @@ add_results (const Outcome *o, const ReproduceOptions *options, GString *page, G
     g_autofree char *shown = table_to_text (table), *chosen = table_to_text (tuning);
     g_autofree char *section = NULL;
 
-    if (figures_can_draw (NULL) && !reproduce_figures (o, options->dir, figures, error))
+    if (has_runs (o) && figures_can_draw (NULL) &&
+        !reproduce_figures (o, options->dir, figures, error))
         return FALSE;
     section = reproduce_markdown (o, figures);
     g_string_append_printf (page, "\n%s", section);
