@@ -639,17 +639,29 @@ damping_is_scheduled (void)
     close_to ("lambda", logged (&b, "kfac_lambda"), 0.2 * pow (0.5, 1.5), 1, 1e-15);
 }
 
-/* Curvature from a part of the batch: of a batch that is one half twice, the same steps. */
+/* The first half of a batch that is one half twice: curvature of the model or of the blocks taken
+ * from it alone gives the same steps, whether gradients or rows are preconditioned. */
 static void
-half_of_a_doubled_batch (void)
+doubled_batch (const char *rule, const char *precondition, const char *fraction)
 {
     double w[2][P];
 
     for (guint half = 0; half < 2; half++) {
-        const char *const settings[] = {
-            "step",     "quadratic", "damping", "0.1",   "statistics",     "1",
-            "inverses", "1",         "fisher",  "exact", "model_fraction", half ? "0.5" : "1",
-            NULL};
+        const char *const settings[] = {"step",
+                                        rule,
+                                        "precondition",
+                                        precondition,
+                                        "damping",
+                                        "0.1",
+                                        "statistics",
+                                        "1",
+                                        "inverses",
+                                        "1",
+                                        "fisher",
+                                        "exact",
+                                        fraction,
+                                        half ? "0.5" : "1",
+                                        NULL};
         g_auto (Bench) b = {0};
 
         bench_init (&b, NULL, hidden4, settings, classes (), (DlhTraining){0});
@@ -662,6 +674,15 @@ half_of_a_doubled_batch (void)
         gather (&b, "%s", w[half]);
     }
     test_assert_within (w[1], w[0], P, 1e-9);
+}
+
+static void
+half_of_a_doubled_batch (void)
+{
+    doubled_batch ("quadratic", "cheapest", "model_fraction");
+    doubled_batch ("quadratic", "cheapest", "statistics_fraction");
+    doubled_batch ("fixed", "gradient", "statistics_fraction");
+    doubled_batch ("fixed", "rows", "statistics_fraction");
 }
 
 /* gamma: the candidates are what steps with inverses damped so would come to. */

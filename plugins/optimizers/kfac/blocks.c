@@ -15,11 +15,9 @@ find_parameter (DlhUpdate *u, const DlhVariable *variable)
 }
 
 static GArray *
-uses_of (DlhUpdate *u, guint i)
+uses_of (Kfac *k, const DlhObjective *objective, guint i)
 {
-    const DlhObjective *objective = dlh_update_objective (u);
-
-    return dlh_graph_uses (&objective->loss, 1, dlh_update_variable (u, i));
+    return dlh_graph_uses (&objective->loss, 1, dlh_update_variable (k->update, i));
 }
 
 static gboolean
@@ -86,20 +84,20 @@ is_pointwise (const DlhUse *use)
 }
 
 static void
-add_uses (Block *b, const GArray *uses)
+add_uses (GArray *to, const GArray *uses)
 {
     for (guint i = 0; i < uses->len; i++) {
         const DlhUse *from = &g_array_index (uses, DlhUse, i);
         Use use = {from->node, from->input, g_ptr_array_new ()};
 
-        g_array_append_val (b->uses, use);
+        g_array_append_val (to, use);
     }
 }
 
 // The bias of the same nodes and of no other, or -1. That of a transposed convolution is added
 // where the weight's outputs have been summed: it is no trailing 1 of the input.
 static int
-bias_of (DlhUpdate *u, const GArray *uses)
+bias_of (Kfac *k, const GArray *uses)
 {
     const DlhNode *first = g_array_index (uses, DlhUse, 0).node;
     g_autoptr (GArray) others = NULL;
@@ -107,10 +105,10 @@ bias_of (DlhUpdate *u, const GArray *uses)
 
     if (dlh_node_n_inputs (first) != 3 || dlh_node_is (first, "conv_transpose2d"))
         return -1;
-    bias = find_parameter (u, dlh_node_variable (dlh_node_input (first, 2)));
+    bias = find_parameter (k->update, dlh_node_variable (dlh_node_input (first, 2)));
     if (bias < 0)
         return -1;
-    others = uses_of (u, (guint)bias);
+    others = uses_of (k, k->measured, (guint)bias);
     if (others->len != uses->len)
         return -1;
     for (guint i = 0; i < uses->len; i++)
@@ -140,7 +138,7 @@ fill_product (Kfac *k, Block *b, const GArray *uses)
     const DlhNode *node = g_array_index (uses, DlhUse, 0).node;
 
     b->kind = BLOCK_PRODUCT;
-    b->bias = bias_of (k->update, uses);
+    b->bias = bias_of (k, uses);
     b->groups = groups_of (node);
     b->swapped = dlh_node_is (node, "conv_transpose2d");
     b->n_out = w.dims[0] / b->groups;
@@ -160,7 +158,7 @@ fill_product (Kfac *k, Block *b, const GArray *uses)
         b->inverse = strcmp (k->opt->inverse, "eigen") == 0   ? &kfac_eigen
                      : strcmp (k->opt->inverse, "ekfac") == 0 ? &kfac_ekfac
                                                               : &kfac_cholesky;
-    add_uses (b, uses);
+    add_uses (b->uses, uses);
 }
 
 static gboolean
@@ -219,7 +217,7 @@ fill_other (Kfac *k, Block *b, const GArray *uses)
         b->diagonal_for = obstacle (uses, b->n_out);
     }
     if (b->kind != BLOCK_DIAGONAL)
-        add_uses (b, uses);
+        add_uses (b->uses, uses);
 }
 
 const char *
@@ -265,6 +263,20 @@ describe (Kfac *k, const Block *b)
     }
 }
 
+static GArray *
+uses_new (void)
+{
+    return g_array_new (FALSE, FALSE, sizeof (Use));
+}
+
+static void
+uses_free (GArray *uses)
+{
+    for (guint i = 0; i < uses->len; i++)
+        g_ptr_array_unref (g_array_index (uses, Use, i).g);
+    g_array_unref (uses);
+}
+
 static Block
 block_new (guint weight)
 {
@@ -272,7 +284,8 @@ block_new (guint weight)
                    .bias = -1,
                    .previous = -1,
                    .next = -1,
-                   .uses = g_array_new (FALSE, FALSE, sizeof (Use)),
+                   .uses = uses_new (),
+                   .whole = uses_new (),
                    .steps = 1,
                    .rows_per_case = 1};
 }
@@ -282,9 +295,8 @@ kfac_block_clear (gpointer data)
 {
     Block *b = data;
 
-    for (guint i = 0; i < b->uses->len; i++)
-        g_ptr_array_unref (g_array_index (b->uses, Use, i).g);
-    g_array_unref (b->uses);
+    uses_free (b->uses);
+    uses_free (b->whole);
 }
 
 static gboolean
@@ -307,7 +319,7 @@ kfac_find_blocks (Kfac *k, GError **error)
     // Products first: a bias belongs to its weight, whichever comes first in the store.
     for (guint pass = 0; pass < 2; pass++)
         for (guint i = 0; i < n; i++) {
-            g_autoptr (GArray) uses = done[i] ? NULL : uses_of (k->update, i);
+            g_autoptr (GArray) uses = done[i] ? NULL : uses_of (k, k->measured, i);
             Block b;
 
             if (done[i] || (pass == 0 && !(uses->len && all_products (uses))))
@@ -329,6 +341,12 @@ kfac_find_blocks (Kfac *k, GError **error)
     for (guint i = 0; i < k->blocks->len; i++) {
         Block *b = &g_array_index (k->blocks, Block, i);
 
+        if (b->kind == BLOCK_PRODUCT) {
+            g_autoptr (GArray) whole =
+                uses_of (k, dlh_update_objective (k->update), (guint)b->weight);
+
+            add_uses (b->whole, whole);
+        }
         b->by_rows = kfac_by_rows (k, b);
         describe (k, b);
     }

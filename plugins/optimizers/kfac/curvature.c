@@ -140,8 +140,7 @@ refuse (const Kfac *k, const char *what, const char *advice, GError **error)
 {
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                  "fisher=%s needs %s, and the model's %s distribution has none: give fisher=%s",
-                 k->opt->fisher, what,
-                 dlh_distribution_name (dlh_update_objective (k->update)->prediction), advice);
+                 k->opt->fisher, what, dlh_distribution_name (k->measured->prediction), advice);
     return FALSE;
 }
 
@@ -151,7 +150,7 @@ check_target (const Kfac *k, GError **error)
     const char *fisher = k->opt->fisher;
 
     if ((strcmp (fisher, "empirical") != 0 && strcmp (fisher, "gauss_newton") != 0) ||
-        dlh_update_objective (k->update)->target)
+        k->measured->target)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                  "fisher=%s needs the model to state its target, and it does not: give "
@@ -174,7 +173,7 @@ needs_root (const Kfac *k)
 static gboolean
 check_family (Kfac *k, DlhNode **drawn, GError **error)
 {
-    const DlhObjective *objective = dlh_update_objective (k->update);
+    const DlhObjective *objective = k->measured;
     DlhDistribution *prediction = objective->prediction;
 
     *drawn = NULL;
@@ -194,7 +193,7 @@ check_family (Kfac *k, DlhNode **drawn, GError **error)
 static void
 propagate (Kfac *k, const Points *points, DlhNode *drawn)
 {
-    const DlhObjective *objective = dlh_update_objective (k->update);
+    const DlhObjective *objective = k->measured;
     const char *fisher = k->opt->fisher;
 
     if (strcmp (fisher, "sampled") == 0) {
@@ -222,7 +221,7 @@ kfac_propagate (Kfac *k, GError **error)
     Points points;
     DlhNode *drawn;
 
-    if (!dlh_update_objective (k->update)->prediction) {
+    if (!k->measured->prediction) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "the model states no predictive distribution, from which the metric comes");
         return FALSE;

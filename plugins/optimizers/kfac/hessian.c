@@ -42,7 +42,7 @@ refuse (const Kfac *k, const char *why, GError **error)
 {
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                  "fisher=gauss_newton: %s of the model's %s distribution: give fisher=exact", why,
-                 dlh_distribution_name (dlh_update_objective (k->update)->prediction));
+                 dlh_distribution_name (k->measured->prediction));
     return FALSE;
 }
 
@@ -93,7 +93,7 @@ kfac_find_hessian (Kfac *k, GError **error)
 {
     if (strcmp (k->opt->fisher, "gauss_newton") != 0)
         return TRUE;
-    return find_root (k, dlh_update_objective (k->update), &k->hessian_root, error) &&
+    return find_root (k, k->measured, &k->hessian_root, error) &&
            find_root (k, k->part, &k->part_root, error);
 }
 

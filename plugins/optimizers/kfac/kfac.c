@@ -75,11 +75,9 @@ loss_scale (DlhUpdate *u)
 }
 
 static gint64
-part_of (const Kfac *k)
+part_of (const Kfac *k, double fraction)
 {
-    const double n = (double)dlh_update_n_examples (k->update);
-
-    return (gint64)ceil (n * k->opt->model_fraction);
+    return (gint64)ceil ((double)dlh_update_n_examples (k->update) * fraction);
 }
 
 static gboolean
@@ -125,7 +123,10 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     Kfac k = {.update = u, .opt = opt, .blocks = blocks, .held = held, .fresh = fresh};
 
     g_array_set_clear_func (blocks, kfac_block_clear);
-    k.n_cases = dlh_update_objective (u)->n_cases;
+    k.measured = dlh_update_part (u, part_of (&k, opt->statistics_fraction), error);
+    if (!k.measured)
+        return FALSE;
+    k.n_cases = k.measured->n_cases;
     k.model_dtype = dlh_store_get_dtype (dlh_update_store (u));
     k.dtype = opt->double_factors ? DLH_F64 : k.model_dtype;
     k.keep = average_weight (&k);
@@ -134,7 +135,7 @@ kfac_build (DlhUpdate *u, gconstpointer options, GError **error)
     k.loss_scale = loss_scale (u);
     k.part = dlh_update_objective (u);
     if ((kfac_is_quadratic (&k) || kfac_adapts (&k)) &&
-        !(k.part = dlh_update_part (u, part_of (&k), error)))
+        !(k.part = dlh_update_part (u, part_of (&k, opt->model_fraction), error)))
         return FALSE;
     dlh_update_phase (u, "statistics", DLH_PHASE_WITH, statistics_period (&k), 0);
     dlh_update_phase (u, "inverses", DLH_PHASE_AFTER, opt->inverses, MAX (opt->burn_in, 1) - 1);
@@ -213,6 +214,9 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (KfacOptions, statistics, 0, 0, 1000000,
                  "Steps between updates of the statistics; 0: 4, of step=quadratic 1",
                  .unit = "steps"),
+        DLH_DOUBLE (KfacOptions, statistics_fraction, 1, 0.0, 1.0,
+                    "Part of the batch that the statistics are taken from (tau_1 of 1503.05671)",
+                    .flags = DLH_MIN_OPEN),
         DLH_INT (KfacOptions, inverses, 20, 1, 1000000, "Steps between inversions of the factors",
                  .unit = "steps"),
         DLH_INT (KfacOptions, inverse_delay, 0, 0, 1000000,

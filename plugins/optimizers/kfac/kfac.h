@@ -31,7 +31,8 @@
 
 typedef struct {
     double lr, momentum, damping, damping_min, damping_max, decay, kl_clip, weight_decay;
-    double damping_factor, damping_steps, damping_total, damping_floor, model_fraction;
+    double damping_factor, damping_steps, damping_total, damping_floor, model_fraction,
+        statistics_fraction;
     DlhDoubles damping_milestones;
     const char *damping_schedule;
     gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
@@ -59,7 +60,8 @@ typedef struct _KfacInverse KfacInverse;
 typedef struct {
     BlockKind kind;
     int weight, bias;         /* parameter numbers; bias -1 for none */
-    GArray *uses;             /* Use, in the order of the graph */
+    GArray *uses;             /* Use, in the order of the graph: of the cases that are measured */
+    GArray *whole;            /* Use: of a product, of all cases of the batch */
     gint64 groups;            /* of a convolution: as many blocks, done as one batch */
     gint64 n_in, n_out;       /* of a group, without the trailing 1 */
     gboolean swapped;         /* the weight is stored (n_in, n_out) */
@@ -95,6 +97,7 @@ typedef struct {
     DlhNode *gamma;    /* (nullable) f64 state: when searched, damping is its square */
     double eta;        /* L2 coefficient in all */
     double loss_scale; /* of the log-likelihood in the loss */
+    const DlhObjective *measured;      /* what the model makes of the cases of the statistics */
     const DlhObjective *part;          /* what the model makes of the cases that F is taken from */
     DlhNode **nabla;                   /* gradients of the loss with its L2 term, not clipped */
     DlhNode **u;                       /* U of each parameter */

@@ -19,6 +19,16 @@
 #define MIN_BLOCK 64 /* rows: smaller products are slower than what they save */
 #define MAX_BLOCKS 4
 
+// The block with its uses in the whole batch, also where statistics are of a part.
+static Block
+on_whole_batch (const Block *b)
+{
+    Block whole = *b;
+
+    whole.uses = b->whole;
+    return whole;
+}
+
 static double
 n_blocks (double rows)
 {
@@ -30,8 +40,8 @@ rows_of (const Block *b)
 {
     double rows = 0;
 
-    for (guint i = 0; i < b->uses->len; i++) {
-        const DlhNode *node = g_array_index (b->uses, Use, i).node;
+    for (guint i = 0; i < b->whole->len; i++) {
+        const DlhNode *node = g_array_index (b->whole, Use, i).node;
 
         // A transposed convolution's rows are the positions of its input.
         if (b->swapped)
@@ -109,16 +119,17 @@ inner_product (DlhNode *ud, DlhNode *d, DlhNode *ux, DlhNode *x)
 void
 kfac_precondition_rows (Kfac *k, Block *b)
 {
-    const guint n = b->uses->len;
+    const Block whole = on_whole_batch (b);
+    const guint n = b->whole->len;
     g_autofree DlhNode **nodes = g_new (DlhNode *, n);
     g_autofree DlhNode **gradients = g_new (DlhNode *, n);
     DlhNode *d, *x, *ud, *ux;
 
     for (guint i = 0; i < n; i++)
-        nodes[i] = g_array_index (b->uses, Use, i).node;
+        nodes[i] = g_array_index (b->whole, Use, i).node;
     dlh_gradients (dlh_update_objective (k->update)->loss, nodes, n, NULL, gradients);
-    d = kfac_rows_of (b, gradients);
-    x = kfac_input_rows (b, TRUE);
+    d = kfac_rows_of (&whole, gradients);
+    x = kfac_input_rows (&whole, TRUE);
     ud = dlh_matmul (d, b->held[1]);
     ux = dlh_matmul (x, b->held[0]);
     b->u = dlh_scale (dlh_matmul_t (ud, TRUE, ux, FALSE), 1 / b->rows_per_case);
