@@ -412,36 +412,6 @@ strict_accepts_chain (void)
     bench_step (&b);
 }
 
-// Killed after three steps and gone on from a checkpoint: the same bytes.
-static void
-resume_same_bytes (void)
-{
-    const char *const settings = "structure=tridiagonal statistics=2 inverses=3 fisher=sampled";
-    g_autoptr (TestDir) dir = test_temp_dir ();
-    g_autofree char *path = g_build_filename (dir, "c.safetensors", NULL);
-    g_autoptr (GError) error = NULL;
-    g_auto (Bench) whole = {0}, first = {0}, second = {0};
-
-    open_net (&whole, net, settings);
-    open_net (&first, net, settings);
-    for (guint i = 0; i < 8; i++)
-        bench_step (&whole);
-    for (guint i = 0; i < 3; i++)
-        bench_step (&first);
-    g_assert_true (dlh_store_save (first.store, path, NULL, &error));
-    second.store = dlh_store_new (3, DLH_F64);
-    g_assert_true (dlh_store_load (second.store, path, NULL, &error));
-    open_net (&second, net, settings);
-    for (guint i = 0; i < 5; i++)
-        bench_step (&second);
-    for (guint i = 0; i < dlh_store_n_variables (whole.store); i++) {
-        DlhVariable *v = dlh_store_get_variable (whole.store, i);
-
-        test_assert_tensors_equal (dlh_variable_tensor (v),
-                                   bench_tensor (&second, dlh_variable_name (v)));
-    }
-}
-
 // A run: the loss falls, in f32 as well, and faster than without the correlations at first order.
 static void
 training_learns (void)
@@ -477,7 +447,6 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-tridiagonal/mixed-layers/longest-chains", mixed_longest);
     g_test_add_func ("/kfac-tridiagonal/ekfac/is-refused", ekfac_is_refused);
     g_test_add_func ("/kfac-tridiagonal/strict/accepts-a-chain", strict_accepts_chain);
-    g_test_add_func ("/kfac-tridiagonal/resume/same-bytes", resume_same_bytes);
     g_test_add_func ("/kfac-tridiagonal/training/learns", training_learns);
     return g_test_run ();
 }

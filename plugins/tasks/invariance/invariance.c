@@ -136,14 +136,18 @@ count_rows (Invariance *v, const Trace *trace, gint64 n)
     }
 }
 
-// One line a layer: which maps it gets; and one where the batch is too small for the theorem.
+// One line a layer: which maps it gets; and one where the batch is too small for
+// the theorem on K-FAC.
 static void
 describe (Invariance *v)
 {
+    DlhComponent *optimizer = dlh_run_component (v->run, DLH_OPTIMIZER);
+    const gboolean kfac = strcmp (dlh_component_name (optimizer), "kfac") == 0;
+
     for (guint i = 0; i < v->layers->len; i++) {
         const Layer *l = v->layers->pdata[i];
 
-        if (layer_is_short (l, v->batch))
+        if (kfac && layer_is_short (l, v->batch))
             dlh_run_message (
                 v->run,
                 "%s: a step has fewer cases than the layer has inputs, so their second "
