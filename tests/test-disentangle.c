@@ -389,6 +389,21 @@ unused_latents (void)
     g_assert_cmpfloat (score_factor_vae (&c, &few_cases), ==, 0);
 }
 
+// A latent that hardly moves at all is not the one that a factor holds still.
+static void
+relative_variance (void)
+{
+    g_auto (Codes) c = {0};
+    g_autofree double *e = NULL;
+
+    make_numbered (&c, 3, aligned, 200);
+    e = g_new (double, 3 * c.n);
+    test_random (12, e, (gsize)c.n * 3);
+    for (gint64 i = 0; i < 3 * c.n; i++)
+        c.mean[i] += (i < 2 * c.n ? 0.4 : 0.15) * e[i];
+    g_assert_cmpfloat (score_factor_vae (&c, &few_cases), >, 0.99);
+}
+
 // Worked out by hand: 1 - H(3/4, 1/4) / log 2, and shares that lie in one place or in all.
 static void
 importance (void)
@@ -438,6 +453,7 @@ main (int argc, char **argv)
     }
     g_test_add_func ("/disentangle/scores/chance", chance);
     g_test_add_func ("/disentangle/scores/unused-latents", unused_latents);
+    g_test_add_func ("/disentangle/scores/relative-variance", relative_variance);
     g_test_add_func ("/disentangle/dci/importance", importance);
     return g_test_run ();
 }
