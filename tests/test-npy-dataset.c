@@ -83,6 +83,55 @@ classes_by_default_names (void)
     assert_split (data, DLH_SPLIT_TEST, dlh_shape (1, 2), (double[]){5, 6}, (double[]){2});
 }
 
+// What the examples were made from follows them into the splits.
+static void
+factors (void)
+{
+    const Array arrays[] = {
+        {"x_train", test_tensor (DLH_F64, dlh_shape (3, 1), 1, 2, 3)},
+        {"latents", test_tensor (DLH_I32, dlh_shape (3, 2), 0, 2, 4, 1, 1, 0)},
+    };
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhData) data =
+        load (arrays, 2, "targets=none x_test= factors=latents valid=1", DLH_F64, &error);
+
+    g_assert_no_error (error);
+    if (!data)
+        return;
+    g_assert_cmpuint (dlh_data_n_factors (data), ==, 2);
+    g_assert_cmpstr (dlh_data_factor (data, 1)->name, ==, "factor2");
+    g_assert_cmpint (dlh_data_factor (data, 0)->n_values, ==, 5);
+    g_assert_cmpint (dlh_data_factor (data, 1)->n_values, ==, 3);
+    test_assert_tensor (dlh_data_factor_values (data, DLH_SPLIT_TRAIN), ((double[]){0, 2, 4, 1}), 4,
+                        0);
+    test_assert_tensor (dlh_data_factor_values (data, DLH_SPLIT_VALID), ((double[]){1, 0}), 2, 0);
+}
+
+static void
+wrong_factors (void)
+{
+    const Array few[] = {{"x_train", test_tensor (DLH_F64, dlh_shape (3, 1), 1, 2, 3)},
+                         {"f", test_tensor (DLH_I64, dlh_shape (2, 1), 1, 2)}};
+    const Array real[] = {{"x_train", test_tensor (DLH_F64, dlh_shape (1, 1), 1)},
+                          {"f", test_tensor (DLH_F32, dlh_shape (1, 1), 1)}};
+    const Array negative[] = {{"x_train", test_tensor (DLH_F64, dlh_shape (1, 1), 1)},
+                              {"f", test_tensor (DLH_I64, dlh_shape (1, 1), -1)}};
+    const Array huge[] = {{"x_train", test_tensor (DLH_F64, dlh_shape (1, 1), 1)},
+                          {"f", test_tensor (DLH_I64, dlh_shape (1, 1), 1e15)}};
+    const char *settings = "targets=none x_test= factors=f";
+    g_autoptr (GError) error = NULL;
+
+    g_assert_null (load (few, 2, settings, DLH_F64, &error));
+    test_assert_error (&error, DLH_ERROR_DATA,
+                       "npy: training data: factor values are i64 [2,1], i64 [3,1] is wanted");
+    g_assert_null (load (real, 2, settings, DLH_F64, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "[n,1] to [n,32] of whole numbers is wanted");
+    g_assert_null (load (negative, 2, settings, DLH_F64, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "factor 'factor1' of example 0 is -1");
+    g_assert_null (load (huge, 2, settings, DLH_F64, &error));
+    test_assert_error (&error, DLH_ERROR_DATA, "must be in 0 .. 65535");
+}
+
 static void
 reals_by_given_names (void)
 {
@@ -217,6 +266,8 @@ int
 main (int argc, char **argv)
 {
     test_init (&argc, &argv);
+    g_test_add_func ("/npy-dataset/factors/follow-the-splits", factors);
+    g_test_add_func ("/npy-dataset/factors/refused", wrong_factors);
     g_test_add_func ("/npy-dataset/default-names/classes", classes_by_default_names);
     g_test_add_func ("/npy-dataset/given-names/reals", reals_by_given_names);
     g_test_add_func ("/npy-dataset/inputs-alone/limited-and-standardised", inputs_alone);

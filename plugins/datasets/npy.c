@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Arrays of one's own: an .npz file as numpy.savez() writes it, one array of inputs and one of targets
- * for each split. The names that most such files use are the defaults. Inputs of any number type
- * (n, ...) become floats, multiplied by scale=; class targets are whole numbers (n) or (n, 1), real
- * ones (n) or (n, d). */
+/* Arrays of one's own: an .npz file as numpy.savez() writes it, one array of inputs and one of
+ * targets for each split. The names that most such files use are the defaults. Inputs of any number
+ * type (n, ...) become floats, multiplied by scale=; class targets are whole numbers (n) or (n, 1),
+ * real ones (n) or (n, d). */
 #include <string.h>
 #include <dlhost/dlhost.h>
+
+#define MAX_FACTORS 32
+#define MAX_VALUE 65535 /* of a factor */
 
 typedef struct {
     const char *path;
     const char *x_train, *y_train, *x_valid, *y_valid, *x_test, *y_test;
-    const char *targets;
+    const char *targets, *factors;
     gint64 classes;
     const char *layout;
     double scale;
@@ -41,7 +44,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (NpySplit, npy_split_clear)
             for (gint64 c = 0; c < channels; c++)                                                  \
                 for (gint64 p = 0; p < pixels; p++)                                                \
                     out[(i * channels + c) * pixels + p] =                                         \
-                        (To) ((double) in[(i * pixels + p) * channels + c] * scale);               \
+                        (To)((double)in[(i * pixels + p) * channels + c] * scale);                 \
     } while (0)
 
 #define CONVERT_TO(To)                                                                             \
@@ -139,18 +142,19 @@ npy_classes (const DlhTensor *y, const char *name, GError **error)
         return NULL;
     }
     if (dlh_dtype_is_float (dtype)) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                     "array '%s' has %s, whole numbers are wanted for classes: save it as i8, or set "
-                     "targets=real",
-                     name, dlh_dtype_name (dtype));
+        g_set_error (
+            error, DLH_ERROR, DLH_ERROR_DATA,
+            "array '%s' has %s, whole numbers are wanted for classes: save it as i8, or set "
+            "targets=real",
+            name, dlh_dtype_name (dtype));
         return NULL;
     }
     out = dlh_tensor_new (DLH_I64, shape, error);
     for (gint64 i = 0; out && i < shape.dims[0]; i++)
-        ((gint64 *) dlh_tensor_get_data (out))[i] =
-            dtype == DLH_I64   ? ((const gint64 *) dlh_tensor_get_data (y))[i]
-            : dtype == DLH_I32 ? ((const gint32 *) dlh_tensor_get_data (y))[i]
-                               : ((const guint8 *) dlh_tensor_get_data (y))[i];
+        ((gint64 *)dlh_tensor_get_data (out))[i] =
+            dtype == DLH_I64   ? ((const gint64 *)dlh_tensor_get_data (y))[i]
+            : dtype == DLH_I32 ? ((const gint32 *)dlh_tensor_get_data (y))[i]
+                               : ((const guint8 *)dlh_tensor_get_data (y))[i];
     return out;
 }
 
@@ -201,12 +205,43 @@ npy_read_split (DlhNpz *npz, const char *x_name, const char *y_name, const NpyOp
     return out->y != NULL;
 }
 
+// Columns of whole numbers, each a factor with as many values as its largest and one more.
+static gboolean
+npy_factors (DlhData *data, DlhNpz *npz, const NpyOptions *opt, GError **error)
+{
+    g_autoptr (DlhTensor) raw = dlh_npz_read (npz, opt->factors, error);
+    g_autoptr (DlhTensor) values = NULL;
+    g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
+    DlhFactor factors[MAX_FACTORS];
+    gint64 *v, K;
+
+    if (!raw)
+        return FALSE;
+    K = dlh_tensor_get_shape (raw).rank == 2 ? dlh_tensor_get_shape (raw).dims[1] : 0;
+    if (K < 1 || K > MAX_FACTORS || dlh_dtype_is_float (dlh_tensor_get_dtype (raw)))
+        return npy_fail_shape (opt->factors, raw, "[n,1] to [n,32] of whole numbers", error);
+    if (!(values = dlh_tensor_new (DLH_I64, dlh_tensor_get_shape (raw), error)))
+        return FALSE;
+    v = dlh_tensor_get_data (values);
+    for (gint64 k = 0; k < K; k++) {
+        g_ptr_array_add (names, g_strdup_printf ("factor%" G_GINT64_FORMAT, k + 1));
+        factors[k] = (DlhFactor){.name = names->pdata[k], .n_values = 1};
+    }
+    for (gint64 i = 0; i < dlh_tensor_count (values); i++) {
+        DlhFactor *f = &factors[i % K];
+
+        v[i] = (gint64)dlh_tensor_get (raw, i);
+        f->n_values = MAX (f->n_values, MIN (v[i], MAX_VALUE) + 1);
+    }
+    dlh_data_set_factors (data, factors, (guint)K);
+    return dlh_data_set_factor_values (data, DLH_SPLIT_TRAIN, values, error);
+}
+
 static gboolean
 npy_load_splits (DlhData *data, DlhNpz *npz, const NpyOptions *opt, DlhDType dtype, GError **error)
 {
-    const char *const names[][2] = {{opt->x_train, opt->y_train},
-                                    {opt->x_valid, opt->y_valid},
-                                    {opt->x_test, opt->y_test}};
+    const char *const names[][2] = {
+        {opt->x_train, opt->y_train}, {opt->x_valid, opt->y_valid}, {opt->x_test, opt->y_test}};
 
     for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
         g_auto (NpySplit) split = {NULL, NULL};
@@ -240,6 +275,7 @@ npy_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error)
     }
     npz = dlh_npz_open (opt->path, error);
     if (!npz || !npy_load_splits (data, npz, opt, dtype, error) ||
+        (*opt->factors && !npy_factors (data, npz, opt, error)) ||
         !dlh_data_hold_out (data, opt->valid, error)) {
         g_prefix_error (error, "npy: ");
         return FALSE;
@@ -253,7 +289,8 @@ npy_load (DlhData *data, DlhDType dtype, gconstpointer options, GError **error)
 
 static const DlhDataset npy = {.size = sizeof (DlhDataset), .load = npy_load};
 
-DLH_PLUGIN_DEFINE (DLH_DATASET, npy, NpyOptions,
+DLH_PLUGIN_DEFINE (
+    DLH_DATASET, npy, NpyOptions,
     DLH_OPTIONS (
         DLH_STRING (NpyOptions, path, "", "The .npz file"),
         DLH_STRING (NpyOptions, x_train, "x_train", "Array of training inputs"),
@@ -262,6 +299,9 @@ DLH_PLUGIN_DEFINE (DLH_DATASET, npy, NpyOptions,
         DLH_STRING (NpyOptions, y_valid, "", "Array of validation targets"),
         DLH_STRING (NpyOptions, x_test, "x_test", "Array of test inputs, empty for none"),
         DLH_STRING (NpyOptions, y_test, "y_test", "Array of test targets"),
+        DLH_STRING (NpyOptions, factors, "",
+                    "Array (n, k) of whole numbers that training examples were made from, for "
+                    "--task=disentangle; empty for none"),
         DLH_CHOICE (NpyOptions, targets, "class", "class|real|none", "What the targets are"),
         DLH_INT (NpyOptions, classes, 0, 0, 1e9,
                  "Number of classes, 0 for the largest training label and one more"),
@@ -276,5 +316,4 @@ DLH_PLUGIN_DEFINE (DLH_DATASET, npy, NpyOptions,
                  "Training examples, from the end, held out for validation"),
         DLH_INT (NpyOptions, limit, 0, 0, 1e9,
                  "At most this many examples of each split, 0 for all")),
-    .name = "npy", .version = "1.0",
-    .summary = "Arrays of one's own from an .npz file of NumPy");
+    .name = "npy", .version = "1.0", .summary = "Arrays of one's own from an .npz file of NumPy");
