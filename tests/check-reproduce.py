@@ -248,6 +248,26 @@ def data():
         assert "--data: nothing would use it" in text and text.count("\n") == 1, text
 
 
+def from_results():
+    """{out}: an experiment uses the run folders of the one before it."""
+    model = {"model": "vae", "model.latents": 2, "model.encoder": [4], "model.decoder": [4],
+             "dataset": "synthetic", "dataset.kind": "images", "dataset.size": 4, "dataset.n": 20,
+             "dataset.test": 5}
+    first = {"name": "models", "title": "Trained", "final": {"seed": 3, "seeds": 1},
+             "options": {**model, "task": "train", "task.batch": 10, "task.steps": 4},
+             "arms": [{"name": "a", "options": {"optimizer": "adam"}}], "table": [{"metric": "train/loss"}]}
+    then = {"name": "scored", "title": "Scored", "final": {"seed": 1, "seeds": 1},
+            "options": {**model, "sampler": "ais", "sampler.temperatures": 5, "task": "likelihood_scan",
+                        "task.examples": 2, "task.chains": 2, "task.splits": "test",
+                        "task.checkpoints": "{out}/models/final/a/000-seed=3"},
+            "arms": [{"name": "a", "options": {"dtype": "f32"}}], "table": [{"metric": "test/log_p"}]}
+    write({**RECIPE, "experiments": [first, then]})
+    reproduce("./tiny.json", "--out=deep/out")
+    with open("deep/out/scored/final/a/000-seed=1/scan.csv", encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    assert len(lines) == 2 and lines[1].startswith("4,test,"), lines
+
+
 def found():
     os.makedirs("plugins/reproduce")
     write(RECIPE, "plugins/reproduce/mine.json")
@@ -324,6 +344,7 @@ case("/reproduce/again/nothing-runs-twice", again)
 case("/reproduce/stopped/goes-on", stopped)
 case("/reproduce/failures/told", failures)
 case("/reproduce/data/looked-for-first", data)
+case("/reproduce/results/of-before-are-used", from_results)
 case("/reproduce/search/beside-plugins", found)
 case("/reproduce/shipped/readable", shipped)
 case("/reproduce/recipes/refused", refusals)

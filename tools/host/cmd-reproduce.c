@@ -29,7 +29,7 @@ list_recipes (const Invocation *inv)
     for (guint i = 0; i < names->len; i++) {
         g_autofree char *path = recipe_find (names->pdata[i], &inv->config, NULL);
         g_autoptr (GError) cause = NULL;
-        g_autoptr (Recipe) recipe = recipe_read (path, NULL, NULL, &cause);
+        g_autoptr (Recipe) recipe = recipe_read (path, NULL, NULL, NULL, &cause);
 
         printf ("%s: %s\n", (char *)names->pdata[i], recipe ? recipe->title : cause->message);
         for (guint k = 0; recipe && k < recipe->experiments->len; k++) {
@@ -229,14 +229,16 @@ reproduce_command (Invocation *inv, GError **error)
 {
     const char *scale = invocation_flag (inv, "scale") ? invocation_flag (inv, "scale") : "full";
     const char *out = invocation_flag (inv, "out");
-    g_autofree char *path = NULL, *dir = NULL;
+    g_autofree char *path = NULL, *dir = NULL, *whole = NULL;
     g_autoptr (Recipe) recipe = NULL;
     ReproduceOptions options = {0};
 
     if (!inv->operands->len)
         return list_recipes (inv);
+    options.dir = dir = out ? g_strdup (out) : default_folder (inv->operands->pdata[0], scale);
+    whole = g_canonicalize_filename (dir, NULL);
     if (!(path = recipe_find (inv->operands->pdata[0], &inv->config, error)) ||
-        !(recipe = recipe_read (path, scale, invocation_flag (inv, "data"), error)) ||
+        !(recipe = recipe_read (path, scale, invocation_flag (inv, "data"), whole, error)) ||
         !check_only (inv, recipe, error) || !check_data_option (inv, recipe, error) ||
         !read_options (inv, &options, error))
         return -1;
@@ -252,7 +254,6 @@ reproduce_command (Invocation *inv, GError **error)
         return EXIT_SUCCESS;
     if (!options.tabulate && !check_all_data (inv, recipe, &options, error))
         return -1;
-    options.dir = dir = out ? g_strdup (out) : default_folder (inv->operands->pdata[0], scale);
     return run_all (inv, recipe, scale, &options, error);
 }
 

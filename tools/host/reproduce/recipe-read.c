@@ -13,6 +13,7 @@
 typedef struct {
     const char *path;
     char *data;         /* what {data} stands for */
+    const char *out;    /* (nullable): what {out} stands for */
     const char *scale;  /* NULL: full */
     GPtrArray *scales;  /* char*: those that some experiment has */
     gint64 values;      /* at most so many of each axis; 0: all */
@@ -26,6 +27,12 @@ replace_data (Reader *r, char *text)
     g_auto (GStrv) parts = g_strsplit (owned, "{data}", -1);
 
     r->uses_data |= g_strv_length (parts) > 1;
+    if (r->out) {
+        g_autofree char *joined = g_strjoinv (r->data, parts);
+        g_auto (GStrv) again = g_strsplit (joined, "{out}", -1);
+
+        return g_strjoinv (r->out, again);
+    }
     return g_strjoinv (r->data, parts);
 }
 
@@ -402,14 +409,16 @@ read_recipe (Reader *r, Members *m, Recipe *recipe, const char *data, GError **e
 }
 
 Recipe *
-recipe_read (const char *path, const char *scale, const char *data, GError **error)
+recipe_read (const char *path, const char *scale, const char *data, const char *out, GError **error)
 {
     g_autoptr (JsonNode) root = json_file_read (path, "recipe", error);
     g_autoptr (GPtrArray) scales = g_ptr_array_new_with_free_func (g_free);
     g_autoptr (Recipe) recipe = g_new0 (Recipe, 1);
     g_auto (Members) m = {0};
-    Reader r = {
-        .path = path, .scale = g_strcmp0 (scale, "full") == 0 ? NULL : scale, .scales = scales};
+    Reader r = {.path = path,
+                .scale = g_strcmp0 (scale, "full") == 0 ? NULL : scale,
+                .scales = scales,
+                .out = out};
     gboolean ok;
 
     recipe->path = g_strdup (path);

@@ -58,8 +58,10 @@ typedef struct {
 } Recipe;
 
 /* (transfer full): with @scale carried out ("full": as it stands) and {data} replaced by @data
- * (nullable: what the recipe says). DLH_ERROR_OPTION says what is wrong and where. */
-Recipe *recipe_read (const char *path, const char *scale, const char *data, GError **error);
+ * (nullable: what the recipe says), {out} by @out, where all results go (nullable).
+ * DLH_ERROR_OPTION says what is wrong and where. */
+Recipe *recipe_read (const char *path, const char *scale, const char *data, const char *out,
+                     GError **error);
 void recipe_free (Recipe *recipe);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Recipe, recipe_free)
 
