@@ -19,7 +19,10 @@
 #define HEIGHT 380    /* without the legend */
 #define LEGEND_ROW 24 /* pixels */
 #define LEGEND_GAP 14 /* between the axis and the legend */
-#define SHORT_LABEL 34
+// Characters of labels of which two and four stand side by side: gnuplot puts fewer in a row where
+// they do not fit, and takes the room from the plot.
+#define SHORT_LABEL 24
+#define TINY_LABEL 10
 #define FEW_DOTS 40 /* are marked one by one */
 
 // Okabe and Ito's colours, without black and yellow: told apart by colour-blind readers, and seen
@@ -209,7 +212,7 @@ legend_rows (const Figure *f)
         n++;
         longest = MAX (longest, g_utf8_strlen (c->label, -1));
     }
-    return longest <= SHORT_LABEL / 2 ? (n + 3) / 4 : longest <= SHORT_LABEL ? (n + 1) / 2 : n;
+    return longest <= TINY_LABEL ? (n + 3) / 4 : longest <= SHORT_LABEL ? (n + 1) / 2 : n;
 }
 
 static void
@@ -290,7 +293,7 @@ static const char style[] =
     "set tics out nomirror scale 0.6 textcolor rgb '#404040'\n"
     "set grid xtics ytics lt 1 lw 0.6 dt solid lc rgb '#dddddd'\n"
     "set format '%.4g'\n"
-    "set key bmargin center horizontal Left reverse samplen 2.2 spacing 1.4 height 0.5 width 1 "
+    "set key bmargin center horizontal Left reverse samplen 2.2 spacing 1.4 height 0.5 "
     "textcolor rgb "
     "'#404040'\n"
     "set autoscale xfix\nset offsets graph 0.02, graph 0.02, graph 0.04, graph 0.03\n";
