@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Data files: idx, CIFAR-10 binaries, tables, text. Other formats get their rows here as well."""
+import json
+import math
 import os
+import struct
 
 from common import Row, both, gz, idx, write
 
@@ -45,10 +48,38 @@ def text(what, train, valid=None, code=4, level="word", **more):
                "lstm,hidden=2,embedding=2", **more)
 
 
+def tensors(**shapes):
+    """A safetensors file of single precision ones."""
+    header, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    head = json.dumps(header).encode()
+    return struct.pack("<Q", len(head)) + head + struct.pack("<f", 1) * (end // 4)
+
+
+def decoder(text, names, code=4, file=tensors(w=[4, 2], b=[4], v=[2, 4]), options=None):
+    options = "file=w.safetensors,map=names.json" if options is None else options
+    return Row("data", text, ["--task=likelihood", "--sampler=ais,temperatures=2,steps=1",
+                              f"--model=decoder,{options}", "--dataset=synthetic,n=9,test=3,dims=4",
+                              "--task.simulated=0", "--task.examples=1", "--threads=1", "--quiet",
+                              "--out=run"], code,
+               both(write("w.safetensors", file), write("names.json", names)))
+
+
 ROWS = [
     *[run(f"{name}: directory that is not there", f"{name},dir=/nonexistent", 4, None, model)
       for name, model in (("mnist", "mlp"), ("fashion-mnist", "mlp"), ("cifar10", "convnet"),
                           ("uci", "mlp"), ("text", "lstm"))],
+    run("mnist: no directory given", "mnist", 2, None),
+    run("mnist: binary pictures that are to be standardised",
+        "mnist,dir=/nonexistent,binarize=dynamic,normalize=standard", 2, None),
+    run("mnist: validation set out of no training set", "mnist,dir=/nonexistent,splits=test,valid=9",
+        2, None),
+    run("mnist: no packed pictures", "mnist,dir=.,binarize=fixed", 4, None),
+    run("mnist: half a packed picture", "mnist,dir=.,binarize=fixed", 4,
+        write("train.bits", bytes(49))),
     run("mnist: directory that is empty", "mnist,dir=.", 4, None),
     run("mnist: file in place of the directory", "mnist,dir=x", 4, write("x", b"")),
     mnist("idx: empty file", b""),
@@ -112,6 +143,24 @@ ROWS = [
     text("text: NUL among the words", b"a b\0 c d a b c d e\n"),
     text("text: CRLF and no final newline", b"a b c\r\nd e f", code=0),
     run("text: no such file", "text,dir=.,train=none.txt,valid=,test=", 4, None, "lstm"),
+    decoder("decoder: no file given", "{}", 2, options="variance=1"),
+    decoder("decoder: no map given", "{}", 2, options="file=w.safetensors"),
+    decoder("decoder: file that is not there", "{}", options="file=none,map=names.json"),
+    decoder("decoder: map that is not there", "{}", options="file=w.safetensors,map=none"),
+    decoder("decoder: file that is no safetensors", "{}", file=b"tensors"),
+    decoder("decoder: map that is empty", ""),
+    decoder("decoder: map that is no JSON", "{"),
+    decoder("decoder: map of 500000 brackets", "[" * 500000),
+    decoder("decoder: map without a last layer", "{}"),
+    decoder("decoder: parameter that there is not", '{"decoder/output/wieght": "w"}'),
+    decoder("decoder: parameter twice", '{"decoder/output/weight": "w", "decoder/output/weight": "v"}'),
+    decoder("decoder: tensor that there is not", '{"decoder/output/weight": "W"}'),
+    decoder("decoder: bias in place of a weight", '{"decoder/output/weight": "b"}'),
+    decoder("decoder: weight that is not transposed", '{"decoder/output/weight": "v", '
+            '"decoder/output/bias": "b"}'),
+    decoder("decoder: layers that do not fit",
+            '{"decoder/layer1/weight": "w", "decoder/output/weight": "w"}'),
+    decoder("decoder: output that is no example of the data", '{"decoder/output/weight": "v"}', 2),
     run("FIFO in place of a data file", "mnist,dir=.", 4,
         both(write(LABELS, idx(8, [1], b"\0")), lambda d: os.mkfifo(os.path.join(d, IMAGES)))),
     run("pictures given to a model of text", "synthetic,kind=images,n=9,test=0", 2, None, "lstm"),
