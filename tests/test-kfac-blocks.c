@@ -2,7 +2,7 @@
 /* K-FAC's kinds of blocks. Where a block equals the exact Fisher (one layer, Gaussian outputs, one
  * position a case), an undamped step of size 1 is Newton's: the gradient after it is zero.
  * Recurrent blocks are compared with dense solves of the chains that they stand for. */
-#include "test.h"
+#include "kfac-bench.h"
 
 enum { B = 24, T = 5, N_IN = 3, N_OUT = 2 };
 
@@ -107,9 +107,6 @@ model_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhN
     return TRUE;
 }
 
-static const DlhSupervised model_role = {sizeof model_role, model_build};
-static const DlhModel model_interface = {sizeof model_interface, &model_role};
-
 /* A recurrence with an output a step: s_t = W h_{t-1} + x_t, y_t ~ N(s_t, 1), h_t = tanh s_t. */
 static gboolean
 chain_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
@@ -132,90 +129,26 @@ chain_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhN
     return TRUE;
 }
 
-static const DlhSupervised chain_role = {sizeof chain_role, chain_build};
-static const DlhModel chain_interface = {sizeof chain_interface, &chain_role};
-
-static const DlhManifest manifest = {
-    .size = sizeof (DlhManifest),
-    .option_size = sizeof (DlhOption),
-    .abi_major = DLH_ABI_MAJOR,
-    .abi_minor = DLH_ABI_MINOR,
-    .kind = DLH_MODEL,
-    .options_bytes = 1,
-    .name = "m",
-    .version = "1",
-    .licence = "MIT",
-    .summary = "test model",
-};
-static const DlhPlugin model_plugin = {sizeof model_plugin, &manifest, &model_interface};
-static const DlhPlugin chain_plugin = {sizeof chain_plugin, &manifest, &chain_interface};
-
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTrainer *trainer;
-    DlhTensor *x, *y;
-} Bench;
-
+// @settings: names and values. Inputs in [-1, 1].
 static void
-bench_clear (Bench *b)
-{
-    dlh_trainer_free (b->trainer);
-    dlh_tensor_unref (b->x);
-    dlh_tensor_unref (b->y);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
-static void
-bench_open (Bench *b, const DlhPlugin *plugin, const char *optimizer, const char *const *settings,
+open_model (Bench *b, BenchModel model, const char *optimizer, const char *const *settings,
             gint64 n_in, gint64 n_out)
 {
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (DlhComponent) c = NULL, m = NULL;
-    g_autoptr (GError) error = NULL;
-    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    DlhProblem problem = {.size = sizeof problem,
-                          .input_shape = dlh_shape (n_in),
-                          .target_shape = dlh_shape (n_out),
-                          .target_kind = DLH_TARGET_REAL,
-                          .target_std = 1};
+    g_autoptr (GString) words = g_string_new (NULL);
+    DlhTensor *x = test_tensor_random (DLH_F64, dlh_shape (B, n_in), 1);
 
     for (guint i = 0; settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    if (!b->store)
-        b->store = dlh_store_new (3, DLH_F64);
-    c = dlh_registry_load (b->registry, DLH_OPTIMIZER, optimizer, table, &error);
-    g_assert_no_error (error);
-    m = dlh_component_new_static (plugin, NULL, &error);
-    g_assert_no_error (error);
-    b->trainer = dlh_trainer_new (b->store, m, c, &problem, &training, &error);
-    g_assert_no_error (error);
-    b->x = test_tensor_random (DLH_F64, dlh_shape (B, n_in), 1);
-    for (gint64 i = 0; i < dlh_tensor_count (b->x); i++)
-        dlh_tensor_set (b->x, i, tanh (dlh_tensor_get (b->x, i)));
-    b->y = test_tensor_random (DLH_F64, dlh_shape (B, n_out), 2);
-}
-
-static void
-step (Bench *b)
-{
-    g_autoptr (GError) error = NULL;
-
-    dlh_trainer_step (b->trainer, b->x, b->y, &error);
-    g_assert_no_error (error);
+        g_string_append_printf (words, "%s%s=%s", i ? " " : "", settings[i], settings[i + 1]);
+    for (gint64 i = 0; i < dlh_tensor_count (x); i++)
+        dlh_tensor_set (x, i, tanh (dlh_tensor_get (x, i)));
+    bench_open (b, model, optimizer, words->str, x,
+                test_tensor_random (DLH_F64, dlh_shape (B, n_out), 2));
 }
 
 static double *
 value (Bench *b, const char *name)
 {
-    DlhVariable *v = dlh_store_lookup (b->store, name);
-
-    if (!v)
-        g_error ("no variable %s", name);
-    return dlh_tensor_get_data (dlh_variable_tensor (v));
+    return dlh_tensor_get_data (bench_tensor (b, name));
 }
 
 static gsize
@@ -227,7 +160,7 @@ count (Bench *b, const char *name)
 // The gradient by "m/NAME" at the store's values: what plain descent with step size 1 subtracts,
 // put back afterwards.
 static double *
-gradient (Bench *b, const DlhPlugin *plugin, const char *name, gint64 n_in, gint64 n_out)
+gradient (Bench *b, BenchModel model, const char *name, gint64 n_in, gint64 n_out)
 {
     static const char *const settings[] = {"lr", "1", "momentum", "0", NULL};
     g_auto (Bench) other = {.store = dlh_store_ref (b->store)};
@@ -240,8 +173,8 @@ gradient (Bench *b, const DlhPlugin *plugin, const char *name, gint64 n_in, gint
         if (dlh_store_lookup (b->store, names[i]))
             saved[i] = g_memdup2 (value (b, names[i]), count (b, names[i]) * sizeof (double));
     memcpy (g, value (b, name), n * sizeof *g);
-    bench_open (&other, plugin, "sgd", settings, n_in, n_out);
-    step (&other);
+    open_model (&other, model, "sgd", settings, n_in, n_out);
+    bench_step (&other);
     for (gsize i = 0; i < n; i++)
         g[i] -= value (b, name)[i];
     for (guint i = 0; i < 2; i++)
@@ -265,16 +198,16 @@ step_is_newton (gconstpointer data)
     g_autofree double *g = NULL;
 
     current = GPOINTER_TO_UINT (data);
-    bench_open (&b, &model_plugin, "kfac", newton, 16, layers[current].n_out);
-    step (&b); // collects
-    step (&b);
+    open_model (&b, model_build, "kfac", newton, 16, layers[current].n_out);
+    bench_step (&b); // collects
+    bench_step (&b);
     notes = dlh_trainer_notes (b.trainer);
     g_assert_cmpuint (notes->len, ==, 1);
     if (!strstr (notes->pdata[0], layers[current].note))
         test_fail ("note '%s' should say '%s'", (char *)notes->pdata[0], layers[current].note);
     if (layers[current].layer == lone_parameter)
         return; // a diagonal estimate is no Newton step
-    g = gradient (&b, &model_plugin, "m/w", 16, layers[current].n_out);
+    g = gradient (&b, model_build, "m/w", 16, layers[current].n_out);
     // Damping of 1e-20 enters the factors as its square root.
     test_assert_within (g, zero, count (&b, "m/w"), 1e-8);
 }
@@ -288,8 +221,8 @@ diagonal_is_positive (void)
     g_auto (Bench) b = {0};
 
     current = G_N_ELEMENTS (layers) - 1;
-    bench_open (&b, &model_plugin, "kfac", settings, 16, 16);
-    step (&b);
+    open_model (&b, model_build, "kfac", settings, 16, 16);
+    bench_step (&b);
     for (guint i = 0; i < 16; i++)
         g_assert_cmpfloat (value (&b, "kfac/m/w/F")[i], >, 0);
 }
@@ -302,7 +235,7 @@ strict_refuses_diagonal (void)
     g_auto (Bench) b = {0};
 
     current = G_N_ELEMENTS (layers) - 1;
-    bench_open (&b, &model_plugin, "kfac", settings, 16, 16);
+    open_model (&b, model_build, "kfac", settings, 16, 16);
     g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
     test_assert_error (&error, DLH_ERROR_OPTION,
                        "kfac: 'm/w' would get a diagonal block and strict is set");
@@ -437,8 +370,8 @@ recurrent_is_chain (const char *variant)
     g_autofree double *gw = NULL, *gb = NULL;
     g_auto (Bench) b = {0};
 
-    bench_open (&b, &chain_plugin, "kfac", settings, T * N_OUT, T * N_OUT);
-    step (&b);
+    open_model (&b, chain_build, "kfac", settings, T * N_OUT, T * N_OUT);
+    bench_step (&b);
     g_assert_nonnull (strstr (dlh_trainer_notes (b.trainer)->pdata[0], "shared by 5 steps"));
     memcpy (a0, value (&b, "kfac/m/w/A"), n * n * sizeof *a0);
     memcpy (g0, value (&b, "kfac/m/w/G"), m * m * sizeof *g0);
@@ -458,15 +391,15 @@ recurrent_is_chain (const char *variant)
     } else {
         chain_fisher (a0, a1, g0, g1, T, TRUE, f);
     }
-    gw = gradient (&b, &chain_plugin, "m/w", T * N_OUT, T * N_OUT);
-    gb = gradient (&b, &chain_plugin, "m/b", T * N_OUT, T * N_OUT);
+    gw = gradient (&b, chain_build, "m/w", T * N_OUT, T * N_OUT);
+    gb = gradient (&b, chain_build, "m/b", T * N_OUT, T * N_OUT);
     for (gsize o = 0; o < m; o++)
         for (gsize i = 0; i < n; i++) {
             v[o * n + i] = i < m ? gw[o * m + i] : gb[o];
             before[o * n + i] = i < m ? value (&b, "m/w")[o * m + i] : value (&b, "m/b")[o];
         }
     solve (f, v, n * m);
-    step (&b);
+    bench_step (&b);
     for (gsize o = 0; o < m; o++)
         for (gsize i = 0; i < n; i++) {
             const double want = before[o * n + i] - v[o * n + i];

@@ -1,26 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* K-FAC's quadratic model, momentum, damping that adapts and the search for gamma, in f64 against
  * plain loops. Numbers of the checks are those of section 6 of the method's sheet. */
-#include "test.h"
-
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTrainer *trainer;
-    DlhTensor *x, *y;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    dlh_trainer_free (b->trainer);
-    dlh_tensor_unref (b->x);
-    dlh_tensor_unref (b->y);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
+#include "kfac-bench.h"
 
 static DlhComponent *
 load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
@@ -56,23 +37,10 @@ bench_init (Bench *b, const DlhPlugin *model, const char *const *shape, const ch
     g_assert_no_error (error);
 }
 
-static void
-step (Bench *b)
-{
-    g_autoptr (GError) error = NULL;
-
-    dlh_trainer_step (b->trainer, b->x, b->y, &error);
-    g_assert_no_error (error);
-}
-
 static double *
 value (Bench *b, const char *name)
 {
-    DlhVariable *v = dlh_store_lookup (b->store, name);
-
-    if (!v)
-        g_error ("no variable %s", name);
-    return dlh_tensor_get_data (dlh_variable_tensor (v));
+    return dlh_tensor_get_data (bench_tensor (b, name));
 }
 
 static double
@@ -224,7 +192,7 @@ model_is_stationary (void)
                 (DlhTraining){.weight_decay = 0.02, .clip_norm = 0.05});
     small_batch (&b);
     for (guint t = 0; t < 4; t++)
-        step (&b);
+        bench_step (&b);
     for (guint t = 0; t < 3; t++) {
         const double *x = dlh_tensor_get_data (b.x);
         const gint64 *y = dlh_tensor_get_data (b.y);
@@ -232,7 +200,7 @@ model_is_stationary (void)
 
         gather (&b, "%s", w);
         gather (&b, "kfac/%s/step", before);
-        step (&b);
+        bench_step (&b);
         gather (&b, "kfac/%s/step", delta);
         alpha = logged (&b, "kfac_alpha");
         mu = logged (&b, "kfac_mu");
@@ -347,7 +315,7 @@ steps_are_conjugate_gradients (void)
                 regression (D, O), (DlhTraining){0});
     b.x = test_tensor_random (DLH_F64, dlh_shape (ROWS, D), 3);
     b.y = test_tensor_random (DLH_F64, dlh_shape (ROWS, O), 4);
-    step (&b);
+    bench_step (&b);
     x = dlh_tensor_get_data (b.x);
     for (gsize r = 0; r < ROWS; r++)
         for (gsize i = 0; i < M; i++)
@@ -373,7 +341,7 @@ steps_are_conjugate_gradients (void)
         for (gsize i = 0; i < N; i++)
             w[i] += alpha * p[i];
         last = rz;
-        step (&b);
+        bench_step (&b);
         read_weights (&b, got);
         test_assert_within (got, w, N, 1e-8);
     }
@@ -457,9 +425,9 @@ adapted (double rho, gboolean with_damping)
     bench_init (&b, &bent, NULL, settings, regression (1, 1), (DlhTraining){0});
     b.x = test_tensor_from (DLH_F64, dlh_shape (4, 1), xs, 4);
     b.y = test_tensor_from (DLH_F64, dlh_shape (4, 1), ys, 4);
-    step (&b);
+    bench_step (&b);
     g_assert_cmpfloat (*value (&b, "kfac/lambda"), ==, lambda);
-    step (&b);
+    bench_step (&b);
     close_to ("delta", *value (&b, "m/w") - 0.5, delta, fabs (delta), 1e-12);
     close_to ("rho", *value (&b, "kfac/rho"), rho, 1, 1e-9);
     return *value (&b, "kfac/lambda") / lambda;
@@ -490,8 +458,8 @@ lambda_rises_at_nan (void)
     bench_init (&b, &bent, NULL, settings, regression (1, 1), (DlhTraining){0});
     b.x = test_tensor_random (DLH_F64, dlh_shape (4, 1), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (4, 1), 2);
-    step (&b);
-    step (&b);
+    bench_step (&b);
+    bench_step (&b);
     g_assert_true (isnan (*value (&b, "kfac/rho")));
     close_to ("lambda", *value (&b, "kfac/lambda"), 0.2 / 0.7737809375, 1, 1e-14);
 }
@@ -514,7 +482,7 @@ rho_replays_draws (void)
     b.x = test_tensor_random (DLH_F64, dlh_shape (40, 1), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (40, 1), 2);
     for (guint t = 0; t < 4; t++)
-        step (&b);
+        bench_step (&b);
     close_to ("rho", *value (&b, "kfac/rho"), 1, 1, 1e-9);
 }
 
@@ -532,7 +500,7 @@ fixed_step_adapts (void)
     b.x = test_tensor_random (DLH_F64, dlh_shape (40, 1), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (40, 1), 2);
     for (guint t = 0; t < 3; t++)
-        step (&b);
+        bench_step (&b);
     close_to ("rho", *value (&b, "kfac/rho"), 1, 1, 1e-9);
     close_to ("lambda", *value (&b, "kfac/lambda"), 0.2 * 0.95 * 0.95, 1, 1e-14);
 }
@@ -561,7 +529,7 @@ failed_steps_are_taken_back (void)
         b.x = test_tensor_random (DLH_F64, dlh_shape (4, 1), 1);
         b.y = test_tensor_random (DLH_F64, dlh_shape (4, 1), 2);
         for (guint t = 0; t < 30; t++)
-            step (&b);
+            bench_step (&b);
         g_assert_cmpfloat (*value (&b, "kfac/recoveries"), >, 1);
         g_assert_cmpfloat (fabs (*value (&b, "m/w") - 0.5), <,
                            3e-3); // the domain: 1e-3, and a step
@@ -589,7 +557,7 @@ leaps_are_taken_back (void)
     for (guint t = 0; t < 20; t++) {
         g_clear_pointer (&b.x, dlh_tensor_unref);
         b.x = test_tensor_random (DLH_F64, dlh_shape (2, IN), t + 1);
-        step (&b);
+        bench_step (&b);
         g_assert_cmpfloat (logged (&b, "loss"), <, 1e4);
     }
     g_assert_cmpfloat (*value (&b, "kfac/recoveries"), >, 1);
@@ -609,12 +577,12 @@ bad_batches_are_refused (void)
     bench_init (&b, NULL, hidden4, (const char *[]){"step", "quadratic", NULL}, classes (),
                 (DlhTraining){0});
     small_batch (&b);
-    step (&b);
+    bench_step (&b);
     dlh_tensor_set (b.x, 0, NAN);
     g_assert_false (dlh_trainer_step (b.trainer, b.x, b.y, &error));
     test_assert_error (&error, DLH_ERROR_NUMERIC, "step 1");
     dlh_tensor_set (b.x, 0, 1);
-    step (&b);
+    bench_step (&b);
 }
 
 /* Damping by a schedule: the run's kinds. */
@@ -635,7 +603,7 @@ damping_is_scheduled (void)
     bench_init (&b, NULL, hidden4, settings, classes (), (DlhTraining){0});
     small_batch (&b);
     for (guint t = 0; t < 4; t++)
-        step (&b);
+        bench_step (&b);
     close_to ("lambda", logged (&b, "kfac_lambda"), 0.2 * pow (0.5, 1.5), 1, 1e-15);
 }
 
@@ -670,7 +638,7 @@ doubled_batch (const char *rule, const char *precondition, const char *fraction)
         for (gsize i = 0; i < CASES * IN / 2; i++)
             dlh_tensor_set (b.x, (gint64)(i + CASES * IN / 2), dlh_tensor_get (b.x, (gint64)i));
         for (guint t = 0; t < 6; t++)
-            step (&b);
+            bench_step (&b);
         gather (&b, "%s", w[half]);
     }
     test_assert_within (w[1], w[0], P, 1e-9);
@@ -715,12 +683,12 @@ gamma_is_the_best (void)
 
             gamma_bench (&b);
             for (guint t = 0; t < at - 1; t++)
-                step (&b);
+                bench_step (&b);
             *value (&b, "kfac/gamma") *= factors[i];
             best = i ? best : *value (&b, "kfac/gamma");
             change = *value (&b, "kfac/gamma");
-            step (&b);
-            step (&b);
+            bench_step (&b);
+            bench_step (&b);
             if (logged (&b, "kfac_model_change") < least) {
                 least = logged (&b, "kfac_model_change");
                 best = change;
@@ -729,7 +697,7 @@ gamma_is_the_best (void)
         }
         gamma_bench (&searched);
         for (guint t = 0; t <= at; t++)
-            step (&searched);
+            bench_step (&searched);
         close_to ("gamma", *value (&searched, "kfac/gamma"), best, best, 1e-12);
     }
     g_assert_true (moved);
