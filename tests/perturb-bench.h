@@ -145,11 +145,13 @@ typedef struct {
     DlhNode *x;
     DlhObjective objective;
     GPtrArray *notes;
+    DlhComponent *noise; /* (nullable): a plugin's */
 } Bench;
 
 static inline void
 bench_clear (Bench *b)
 {
+    dlh_component_unref (b->noise);
     dlh_graph_unref (b->graph);
     dlh_store_unref (b->store);
     dlh_registry_free (b->registry);
@@ -197,7 +199,7 @@ bench_open (Bench *b, const Net *net, const char *estimator, const char *setting
     build.notes = b->notes;
     plain = dlh_component_new_static (&net_plugin, NULL, error);
     perturb = plain ? dlh_registry_load (b->registry, DLH_PERTURB, estimator, table, error) : NULL;
-    model = perturb ? dlh_perturb_model (plain, perturb, NULL, error) : NULL;
+    model = perturb ? dlh_perturb_model (plain, perturb, b->noise, error) : NULL;
     return model && ((const DlhModel *)dlh_component_interface (model))
                         ->supervised->build (&build, &problem, dlh_component_options (model), b->x,
                                              NULL, &b->objective, error);

@@ -181,6 +181,68 @@ dropconnect_cuts_or_keeps (void)
     }
 }
 
+/* A noise that a plugin adds: uniform in [-a, a], a the option sigma. */
+
+static DlhNode *
+uniform_draw (DlhWeight *w, DlhStream *stream, gint64 n)
+{
+    DlhShape shape = dlh_variable_shape (dlh_weight_variable (w));
+    DlhNode *value = dlh_weight_value (w);
+    DlhNode *u = dlh_uniform (dlh_node_graph (value), stream, dlh_node_dtype (value),
+                              n ? dlh_shape_insert (shape, 0, n) : shape);
+
+    return dlh_scale (dlh_offset (u, -0.5), 2 * dlh_weight_sigma (w, 1));
+}
+
+static void
+plugin_noise_has_its_law (void)
+{
+    static const DlhNoise noise = {.size = sizeof noise,
+                                   .name = "uniform",
+                                   .flags = DLH_NOISE_SYMMETRIC,
+                                   .draw = uniform_draw};
+    static const DlhPerturbation perturbation = {.size = sizeof perturbation, .noise = &noise};
+    static const DlhManifest manifest = {.size = sizeof (DlhManifest),
+                                         .option_size = sizeof (DlhOption),
+                                         .abi_major = DLH_ABI_MAJOR,
+                                         .abi_minor = DLH_ABI_MINOR,
+                                         .kind = DLH_PERTURB,
+                                         .options_bytes = 1,
+                                         .name = "uniform",
+                                         .version = "1",
+                                         .licence = "MIT",
+                                         .summary = "test noise"};
+    static const DlhPlugin plugin = {sizeof plugin, &manifest, &perturbation};
+    static const char *const estimators[] = {"flipout", "shared", "per_example"};
+
+    for (guint k = 0; k < G_N_ELEMENTS (estimators); k++) {
+        g_auto (Bench) b = {.noise = dlh_component_new_static (&plugin, NULL, NULL)};
+        g_autoptr (DlhTensor) x = test_tensor (DLH_F64, dlh_shape (2, 4), 0, 1, 0, 0, 0, 0, 1, 0);
+        g_autoptr (DlhFunction) f = NULL;
+        const double a = 0.6, n = 20000;
+        double mean = 0, square = 0, largest = 0, w;
+        DlhNode *z;
+
+        open_bench (&b, &linear, estimators[k], "noise=uniform sigma=0.6", 2);
+        z = outputs_of (&b);
+        f = dlh_graph_compile (b.graph, &z, 1, NULL);
+        w = variable_data (&b, "w")[1 * 4 + 2];
+        for (guint r = 0; r < n; r++) {
+            double d;
+
+            run (f, x);
+            d = dlh_tensor_get (dlh_function_output (f, 0), 4) - w;
+            mean += d / n;
+            square += d * d / n;
+            largest = MAX (largest, fabs (d));
+        }
+        g_assert_true (largest <= a);
+        test_assert_mean (mean, 0, a / sqrt (3 * n));
+        // E d^4 - (E d^2)^2 = a^4 (1/5 - 1/9)
+        test_assert_mean (square, a * a / 3, a * a * sqrt ((0.2 - 1.0 / 9) / n));
+    }
+}
+
 /* Gradients over many draws. */
 
 typedef struct {
@@ -455,6 +517,7 @@ main (int argc, char **argv)
     g_test_add_func ("/perturb-law/sigma-zero/is-the-plain-net", no_noise);
     g_test_add_func ("/perturb-law/one-element/has-the-law-of-the-noise", marginal_is_the_noise);
     g_test_add_func ("/perturb-law/dropconnect/cuts-or-keeps", dropconnect_cuts_or_keeps);
+    g_test_add_func ("/perturb-law/plugin-noise/has-its-law", plugin_noise_has_its_law);
     g_test_add_data_func ("/perturb-law/linear/variance-is-alpha-beta-gamma", NULL, known_variance);
     g_test_add_data_func ("/perturb-law/cubic/flipout-levels-at-gamma", NULL, known_floor);
     g_test_add_func ("/perturb-law/linear/gradient-is-unbiased", linear_gradient_is_unbiased);
