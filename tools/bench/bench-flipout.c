@@ -176,8 +176,9 @@ bench (DlhRegistry *registry, const Net *net, gint64 batch, guint threads, guint
         for (guint m = 0; m < G_N_ELEMENTS (methods); m++) {
             g_autoptr (GError) error = NULL;
             double begun = now (threads);
+            gboolean ok = dlh_trainer_step (lanes[m].trainer, x, y, &error);
 
-            check (dlh_trainer_step (lanes[m].trainer, x, y, &error), error);
+            check (ok, error);
             if (r)
                 lanes[m].best = fmin (lanes[m].best, now (threads) - begun);
         }
