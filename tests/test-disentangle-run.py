@@ -93,6 +93,32 @@ def batches_do_not_matter():
     agree(final("scored")["elbo"], final("by-7")["elbo"], 1e-4)
 
 
+def batch_statistics_do_not_matter():
+    """A net with batch normalisation is encoded by its running statistics."""
+    model = ["--model=beta_tcvae,network=conv,latents=3", "--threads=1", DATA]
+    run("--optimizer=adam", *model, "--steps=2", "--task.batch=32", "--out=normalised")
+    for batch in ("7", "96"):
+        run("--task=disentangle", *model, *QUICK, "--task.scores=false", "--task.traversals=0",
+            "--checkpoint=normalised/checkpoint-2.safetensors", f"--task.batch={batch}",
+            f"--out=normalised-{batch}")
+    for one, other in zip(table("normalised-7"), table("normalised-96")):
+        for name in ("deviation", "kl"):
+            agree(float(one[name]), float(other[name]), 1e-4)
+    agree(final("normalised-7")["elbo"], final("normalised-96")["elbo"], 1e-4)
+
+
+def training_draws_by_weight():
+    """Other examples come, and a constant weight leaves all as it is."""
+    losses = []
+    for number, data in enumerate((DATA, f"{DATA},distribution=uniform",
+                                   f"{DATA},distribution=dependent")):
+        run("--optimizer=adam", *MODEL, data, "--steps=2", "--task.batch=32", "--task.log=1",
+            f"--out=drawn-{number}")
+        lines = (DIR / f"drawn-{number}" / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line).get("train/loss") for line in lines])
+    assert losses[0] == losses[1] != losses[2], losses
+
+
 def weights_count():
     """Of pictures that are not equally probable other numbers come out, and factors lose entropy."""
     run(*SCORE, f"{DATA},distribution=both,over=x-y", "--out=weighted")
@@ -145,7 +171,9 @@ TESTS = [
     ("/disentangle-run/numbers/agree", numbers_agree),
     ("/disentangle-run/pictures/are-drawn", pictures_are_drawn),
     ("/disentangle-run/batches/do-not-matter", batches_do_not_matter),
+    ("/disentangle-run/batch-statistics/do-not-matter", batch_statistics_do_not_matter),
     ("/disentangle-run/weights/count", weights_count),
+    ("/disentangle-run/weights/train", training_draws_by_weight),
     ("/disentangle-run/other-data/divergence-alone", other_data),
     ("/disentangle-run/interrupt/stops", stops),
     ("/disentangle-run/refusals/say-what-to-give", refusals),
