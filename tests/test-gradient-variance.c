@@ -388,6 +388,48 @@ networks_lstm (void)
                    3, 3);
 }
 
+/* "/gradient-variance/mnist/slopes": flipout falls like 1 / N where gamma is small, shared noise
+ * levels off, both as the theorem says. The slopes' standard errors are below 0.01, so one that is
+ * 0.05 off is a chance of one in a million at most. */
+static void
+mnist_slopes (void)
+{
+    g_autofree char *dir = test_data ("mnist");
+    g_autofree char *text = dir ? g_strdup_printf ("mnist limit=4000 dir=%s", dir) : NULL;
+    g_autoptr (DlhComponent) dataset = dir ? load (DLH_DATASET, text) : NULL;
+    g_autoptr (DlhComponent) model = load (DLH_MODEL, "mlp hidden=[64]");
+    g_autoptr (GError) error = NULL;
+    const char *const layers[] = {"mlp/hidden1/weight", "mlp/output/weight"};
+    gboolean flat = FALSE;
+    Host h;
+
+    if (!dir)
+        return;
+    host_init (&h, dlh_data_new ());
+    ((const DlhDataset *)dlh_component_interface (dataset))
+        ->load (h.data, DLH_F64, dlh_component_options (dataset), &error);
+    g_assert_no_error (error);
+    run_with (&h,
+              "estimators=flipout|shared batches=[1,4,16,64,256] samples=8 repeats=6 cheap=128 "
+              "nested=12 inner=128 elements=500",
+              model, NULL, NULL, &error);
+    g_assert_no_error (error);
+    for (guint l = 0; l < 2; l++) {
+        const double slope = value (&h, "slope_ideal/flipout/%s", layers[l]);
+
+        g_test_message ("%s: slope %.3f up to %g, %.3f and %.3f of the theorem", layers[l], slope,
+                        value (&h, "ideal_until/flipout/%s", layers[l]),
+                        value (&h, "apart/flipout/%s", layers[l]),
+                        value (&h, "apart/shared/%s", layers[l]));
+        g_assert_cmpfloat (fabs (slope + 1), <, 0.05);
+        g_assert_cmpfloat (value (&h, "apart/flipout/%s", layers[l]), <, 0.15);
+        flat |= value (&h, "variance/shared/%s@256", layers[l]) >
+                0.7 * value (&h, "variance/shared/%s@64", layers[l]);
+    }
+    g_assert_true (flat);
+    host_clear (&h);
+}
+
 static void
 expect_error (const char *settings, DlhComponent *perturb, DlhErrorCode code, const char *text)
 {
@@ -430,6 +472,7 @@ main (int argc, char **argv)
     g_test_add_func ("/gradient-variance/mlp/every-layer-and-estimator", networks_mlp);
     g_test_add_func ("/gradient-variance/conv/every-layer-and-estimator", networks_conv);
     g_test_add_func ("/gradient-variance/lstm/every-layer-and-estimator", networks_lstm);
+    g_test_add_func ("/gradient-variance/mnist/slopes", mnist_slopes);
     g_test_add_func ("/gradient-variance/options/refused", options_refused);
     status = g_test_run ();
     dlh_registry_free (registry);

@@ -17,9 +17,9 @@ typedef struct {
     DLH_DOUBLE (EsOptions, lr, 0.01, 0.0, 1e6, "Step size"),                                       \
         DLH_DOUBLE (EsOptions, sigma, 0.02, 0.0, 1e6, "Standard deviation of the perturbations",   \
                     .flags = DLH_MIN_OPEN),                                                        \
-        DLH_INT (EsOptions, workers, default_workers, 1, 100000,                                   \
+        DLH_INT (EsOptions, workers, default_workers, 1, 10000,                                    \
                  "Groups of candidates with draws of their own, computed one after the other"),    \
-        DLH_INT (EsOptions, members, default_members, 1, 1000000,                                  \
+        DLH_INT (EsOptions, members, default_members, 1, 100000,                                   \
                  "Candidates of a group, side by side in each product"),                           \
         DLH_BOOL_OPTION (EsOptions, antithetic, TRUE,                                              \
                          "Each candidate W + D is joined by W - D: twice as many"),                \
