@@ -199,8 +199,9 @@ def scanned(folder):
 
 def scan_of_checkpoints():
     """Each point is what the task likelihood says of that checkpoint and split, to the bit."""
-    run(*SCAN, "--task.simulated=4", "--task.kde=700", "--task.importance=600", "--out=scan")
+    text = run(*SCAN, "--task.simulated=4", "--task.kde=700", "--task.importance=600", "--out=scan")
     rows = scanned("scan")
+    assert f"gap of the bounds {float(rows[-1]['gap']):.4f}" in text, text
     assert [(row["step"], row["split"]) for row in rows] == [
         (str(step), split) for step in (20, 40, 60) for split in ("train", "test")], rows
     more = ["--task.examples=9", "--task.simulated=4", "--task.kde=700", "--task.importance=600",
@@ -228,6 +229,10 @@ def scan_of_an_option():
     best = rows[values.index(max(values))]["variance"]
     assert f"the greatest log p(x) of test examples is at variance {float(best):.6g}" in text, text
     assert values[0] < max(values) - 10, values
+    few = [s.replace("temperatures=60", "temperatures=2") for s in gaussian]
+    text = run(*few, "--task.splits=test", "--task.vary=variance", "--task.values=[0.01]",
+               "--task.simulated=9", "--out=few")
+    assert "nats apart: give more temperatures" in text, text
 
 
 def scan_resumes():
