@@ -171,6 +171,9 @@ run_all (Invocation *inv, const Recipe *recipe, const char *scale, const Reprodu
     g_autoptr (GString) page = g_string_new (head);
     int worst = EXIT_SUCCESS;
 
+    // Sweeps make it; where none has begun nobody has.
+    g_mkdir_with_parents (options->dir, 0777);
+
     for (guint i = 0; i < recipe->experiments->len; i++) {
         const RecipeExperiment *e = recipe->experiments->pdata[i];
         Outcome *o;
