@@ -229,6 +229,12 @@ add_estimators (Study *s, GError **error)
 {
     g_auto (GStrv) names = g_strsplit (s->opt->estimators, "|", -1);
 
+    if (!names[0]) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "estimators= names none: give plugins of kind perturb, such as "
+                     "flipout|shared");
+        return FALSE;
+    }
     for (guint i = 0; names[i]; i++) {
         for (guint k = 0; k < i; k++)
             if (g_str_equal (g_strstrip (names[i]), names[k])) {
