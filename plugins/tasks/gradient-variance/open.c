@@ -94,12 +94,15 @@ perturbed_model (Study *s, const char *name, GError **error)
     DlhComponent *model = dlh_run_component (s->run, DLH_MODEL);
     g_autoptr (DlhComponent) perturb = load_estimator (s, name, error);
     g_autoptr (DlhComponent) noise = NULL;
+    GError *cause = NULL;
 
     if (!perturb)
         return NULL;
     if (!dlh_noise_named (s->opt->noise) &&
-        !(noise = dlh_run_load (s->run, DLH_PERTURB, s->opt->noise, NULL, error))) {
-        g_prefix_error (error, "noise=%s: ", s->opt->noise);
+        !(noise = dlh_run_load (s->run, DLH_PERTURB, s->opt->noise, NULL, &cause))) {
+        if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_PLUGIN))
+            cause->code = DLH_ERROR_OPTION;
+        g_propagate_prefixed_error (error, cause, "noise=%s: ", s->opt->noise);
         return NULL;
     }
     return dlh_perturb_model (model, perturb, noise, error);
