@@ -340,7 +340,7 @@ DLH_PLUGIN_DEFINE (
                  .unit = "examples"),
         DLH_CHOICE (DisentangleOptions, estimator, "grid", "grid|samples|both",
                     "Of the mutual information gap: quadrature, or the authors' by samples"),
-        DLH_INT (DisentangleOptions, samples, 10000, 2, 100000000,
+        DLH_INT (DisentangleOptions, samples, 10000, 2, 10000000,
                  "Draws of z behind an entropy that is estimated by samples", .unit = "draws"),
         DLH_INT (DisentangleOptions, points, 4096, 512, 65536,
                  "Of the grid for quadrature, at least", .unit = "points"),
