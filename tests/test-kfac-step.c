@@ -505,6 +505,39 @@ fixed_step_adapts (void)
     close_to ("lambda", *value (&b, "kfac/lambda"), 0.2 * 0.95 * 0.95, 1, 1e-14);
 }
 
+/* With kl_period=2 a step is limited by what the last measurement was: the first is next to none,
+ * the second that of kl_period=1, the third as long as those two measurements of it say. */
+static void
+kl_is_held (gconstpointer by)
+{
+    double w[2][5][P], kl[5];
+
+    for (guint i = 0; i < 2; i++) {
+        const char *const settings[] = {
+            "precondition", by,     "kl_clip",  "1e-5", "lr",        "1",           "momentum", "0",
+            "statistics",   "1000", "inverses", "1000", "kl_period", i ? "2" : "1", NULL};
+        g_auto (Bench) b = {0};
+
+        bench_init (&b, NULL, (const char *[]){"hidden", "[4]", NULL}, settings, classes (),
+                    (DlhTraining){0});
+        small_batch (&b);
+        for (guint t = 0; t < 5; t++) {
+            bench_step (&b);
+            gather (&b, "%s", w[i][t]);
+            kl[t] = i ? kl[t] : logged (&b, "kfac_kl");
+        }
+    }
+    g_assert_cmpfloat (kl[1], >, 1e-4);
+    g_assert_cmpfloat (fabs (kl[2] / kl[1] - 1), >, 1e-6);
+    for (guint p = 0; p < P; p++) {
+        const double step = w[0][2][p] - w[0][1][p];
+
+        close_to ("measures first", w[1][1][p], w[1][0][p], 1, 1e-12);
+        close_to ("as measured", w[1][2][p], w[0][1][p], 1, 1e-12);
+        close_to ("as held", w[1][3][p] - w[1][2][p], step * sqrt (kl[2] / kl[1]), 1, 1e-12);
+    }
+}
+
 /* A step that leads where the loss is no number is taken back, the damping rises, and the run goes
  * on: with every step rule that keeps the last step in another way. */
 static void
@@ -749,6 +782,8 @@ main (int argc, char **argv)
     g_test_add_func ("/kfac-step/lambda/rises-at-nan", lambda_rises_at_nan);
     g_test_add_func ("/kfac-step/rho/replays-draws", rho_replays_draws);
     g_test_add_func ("/kfac-step/lambda/fixed-step", fixed_step_adapts);
+    g_test_add_data_func ("/kfac-step/kl/held-by-gradient", "gradient", kl_is_held);
+    g_test_add_data_func ("/kfac-step/kl/held-by-rows", "rows", kl_is_held);
     g_test_add_func ("/kfac-step/failed-steps/taken-back", failed_steps_are_taken_back);
     g_test_add_func ("/kfac-step/leaps/taken-back", leaps_are_taken_back);
     g_test_add_func ("/kfac-step/bad-batches/refused", bad_batches_are_refused);

@@ -209,6 +209,9 @@ DLH_PLUGIN_DEFINE (
                     "Largest change of the predictions in a step; 0: no limit; -1: 5e-3, of "
                     "step=quadratic no limit",
                     .unit = "nats"),
+        DLH_INT (KfacOptions, kl_period, 1, 1, 1000000,
+                 "Steps between measurements of that change; above 1 a step is limited by the last",
+                 .unit = "steps"),
         DLH_DOUBLE (KfacOptions, decay, 0.95, 0.0, 1.0, "Moving average of the statistics",
                     .flags = DLH_MAX_OPEN),
         DLH_INT (KfacOptions, statistics, 0, 0, 1000000,

@@ -35,7 +35,8 @@ typedef struct {
         statistics_fraction;
     DlhDoubles damping_milestones;
     const char *damping_schedule;
-    gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period;
+    gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period,
+        kl_period;
     const char *step, *fisher, *inverse, *precondition, *recurrent, *structure;
     gboolean strict, double_factors, damping_in_model;
 } KfacOptions;

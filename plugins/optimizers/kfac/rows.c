@@ -59,9 +59,10 @@ costs (const Kfac *k, const Block *b, double *by_gradient, double *by_rows)
     // Of a group: all have the same.
     const double m = rows_of (b), a = (double)(b->n_in + (b->bias >= 0)), g = (double)b->n_out;
     const double n = n_blocks (m), inner = k->opt->kl_clip != 0 ? m * m * (a + g) : 0;
+    const double share = (n + 1) / (2 * n) / (double)k->opt->kl_period;
 
     *by_gradient = m * a * g + a * g * (a + g);
-    *by_rows = m * (a * a + g * g + a * g) + inner * (n + 1) / (2 * n);
+    *by_rows = m * (a * a + g * g + a * g) + inner * share;
 }
 
 // Whether what the optimizer is given for parameter @i is the loss's gradient by it, unchanged.

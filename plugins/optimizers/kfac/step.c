@@ -107,6 +107,19 @@ spread (Kfac *k, const Block *b, DlhNode **out)
 
 /* Fixed step size. */
 
+// The value of @kl at the last step that measured it, before this one. There is none at the first,
+// whose step is then next to nothing.
+static DlhNode *
+held (Kfac *k, DlhNode *kl)
+{
+    DlhNode *state = dlh_update_state_full (k->update, "kl", dlh_node_dtype (kl), dlh_shape (),
+                                            (DlhInit){.kind = DLH_INIT_CONSTANT, .a = 1e30});
+
+    dlh_update_phase (k->update, "kl", DLH_PHASE_WITH, k->opt->kl_period, k->opt->burn_in);
+    dlh_update_phase_assign (k->update, "kl", state, kl);
+    return state;
+}
+
 // nu: how far the step may go before the model's predictions change by kl_clip nats. The run's
 // schedule is left out here, so that it shortens steps that the limit shortens already.
 static DlhNode *
@@ -129,6 +142,8 @@ trust_region (Kfac *k, DlhNode *rate)
     kl = dlh_scale (kl, 1 / k->loss_scale);
     // Before anything is stored: a step that is not finite is not made.
     kl = dlh_assert_finite (kl, "the step's change of the predictions");
+    if (k->opt->kl_period > 1)
+        kl = held (k, kl);
     dlh_update_log (k->update, "kfac_kl", kl);
     most = dlh_full_like (kl, limit);
     return dlh_sqrt (dlh_div (most, dlh_max (kl, most)));
