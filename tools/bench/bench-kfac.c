@@ -45,11 +45,11 @@ typedef struct {
 } Bench;
 
 static void
-check (gboolean ok, const GError *error)
+check (gboolean ok, GError *const *error)
 {
     if (ok)
         return;
-    fprintf (stderr, "bench-kfac: %s\n", error ? error->message : "failed");
+    fprintf (stderr, "bench-kfac: %s\n", error && *error ? (*error)->message : "failed");
     exit (1);
 }
 
@@ -87,7 +87,7 @@ load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
         g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
     }
     c = dlh_registry_load (registry, kind, items[0], settings, &error);
-    check (c != NULL, error);
+    check (c != NULL, &error);
     return c;
 }
 
@@ -116,7 +116,7 @@ time_passes (Bench *b)
     double start = now (b);
 
     gradients = dlh_trainer_gradients (b->trainer, b->x, NULL, &error);
-    check (gradients != NULL, error);
+    check (gradients != NULL, &error);
     b->passes = fmin (b->passes, now (b) - start);
 }
 
@@ -126,7 +126,7 @@ time_part (Bench *b, Part *part)
     g_autoptr (GError) error = NULL;
     double start = now (b);
 
-    check (dlh_function_run (part->function, &b->x, 1, &error), error);
+    check (dlh_function_run (part->function, &b->x, 1, &error), &error);
     part->best = fmin (part->best, now (b) - start);
 }
 
@@ -136,7 +136,7 @@ count (Bench *b, Part *part)
     g_autoptr (GError) error = NULL;
     g_autoptr (GArray) costs = dlh_function_profile (part->function, &b->x, 1, 1, &error);
 
-    check (costs != NULL, error);
+    check (costs != NULL, &error);
     for (guint i = 0; i < costs->len; i++) {
         part->flops += g_array_index (costs, DlhCost, i).flops;
         part->bytes += g_array_index (costs, DlhCost, i).bytes;
@@ -187,7 +187,7 @@ time_steps (Bench *b, guint n)
     double by_clock = clock_now (), own = now (b);
 
     for (guint i = 0; i < n; i++)
-        check (dlh_trainer_step (b->trainer, b->x, NULL, &error), error);
+        check (dlh_trainer_step (b->trainer, b->x, NULL, &error), &error);
     own = (now (b) - own) / n;
     by_clock = (clock_now () - by_clock) / n;
     printf ("  whole steps, mean of %u: %.1f ms, %.2f x; %.1f ms by the clock\n", n, 1e3 * own,
@@ -211,15 +211,15 @@ measure (DlhRegistry *registry, Bench *b, const char *spec)
     problem.input_shape = dlh_shape (784);
     problem.target_kind = DLH_TARGET_NONE;
     trainer = dlh_trainer_new (store, model, optimizer, &problem, &training, &error);
-    check (trainer != NULL, error);
+    check (trainer != NULL, &error);
     b->store = store;
     b->trainer = trainer;
     b->product = b->passes = INFINITY;
     printf ("%s\n", spec);
     for (guint i = 0; i < 3; i++)
-        check (dlh_trainer_step (trainer, b->x, NULL, &error), error);
+        check (dlh_trainer_step (trainer, b->x, NULL, &error), &error);
     parts = dlh_trainer_parts (trainer, b->x, NULL, &error);
-    check (parts && parts->len <= MAX_PARTS, error);
+    check (parts && parts->len <= MAX_PARTS, &error);
     n = parts->len;
     for (guint i = 0; i < n; i++) {
         const DlhTrainerPart *p = &g_array_index (parts, DlhTrainerPart, i);
