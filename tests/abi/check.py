@@ -95,7 +95,7 @@ def changed_headers(dir, file, old, new):
 CHANGES = (
     ("struct-grows-at-its-end", "optimizer.h", r"(\*error\);\n)(\} DlhOptimizer;)",
      r"\1    void (*later) (void);\n\2", True),
-    ("enumerator-at-the-end", "plugin.h", r"(    DLH_COMM,\n)", r"\1    DLH_LATER,\n", True),
+    ("enumerator-at-the-end", "plugin.h", r"(    DLH_OBJECTIVE,[^\n]*\n)", r"\1    DLH_LATER,\n", True),
     ("member-removed", "option.h", r"    char unit\[16\];\n", "", False),
     ("member-inserted", "plugin.h", r"(    char name\[32\];\n)", r"    guint32 more;\n\1", False),
     ("member-larger", "option.h", r"char preset\[64\]", "char preset[72]", False),
