@@ -107,7 +107,7 @@ gaussian_divergence (void)
             kl += log (prior / sigma) + (sigma * sigma + mu * mu) / (2 * prior * prior) - 0.5;
         }
     }
-    got = value (&r, "kl");
+    got = value (&r, "weights_kl");
     // The step of 1e-9 has moved the weights since.
     test_assert_within (&got, &kl, 1, 1e-6);
     // Each example is one case: N = 100.
@@ -131,7 +131,7 @@ mixture_divergence (void)
         double kl;
 
         step (&r);
-        kl = value (&r, "kl");
+        kl = value (&r, "weights_kl");
         mean += kl / runs;
         square += kl * kl / runs;
     }
@@ -162,7 +162,7 @@ weight_is_annealed (void)
         double got;
 
         step (&r);
-        got = value (&r, "kl_weight");
+        got = value (&r, "weights_kl_factor");
         test_assert_close (&got, &want, 1, 1);
     }
 }

@@ -553,6 +553,69 @@ pieces (void)
     test_assert_error (&error, DLH_ERROR_DATA, "has no array");
 }
 
+static gboolean
+take_nothing (const DlhTensor *rows, DlhShape whole, gint64 first, gpointer user_data,
+              GError **error)
+{
+    (void)rows;
+    (void)whole;
+    (void)first;
+    (void)user_data;
+    (void)error;
+    return TRUE;
+}
+
+/* What cannot be read row by row, or turns out wrong on the way. */
+static void
+pieces_refused (void)
+{
+    static const struct {
+        const char *header;
+        gsize n_bytes;
+        guint method;
+        const char *message;
+    } wrong[] = {
+        {"{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }", 32, 0,
+         "in Fortran order cannot be read row by row"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (), }", 8, 0,
+         "cannot be read row by row: save it in C order with an axis of rows"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }", 16, 0, "array 'a': "},
+        {"{'descr': '<f8', 'fortran_order': No, 'shape': (3,), }", 24, 0, "array 'a': "},
+        {"{'descr': '<u8', 'fortran_order': False, 'shape': (2, 1), }", 16, 0, "array 'a': "},
+        {"{'descr': '>i4', 'fortran_order': False, 'shape': (2, 1), }", 8, 0, "its checksum is"},
+        {"{'descr': '|b1', 'fortran_order': False, 'shape': (0, 1), }", 0, 0, "its checksum is"},
+        {"{'descr': '<f8', 'fortran_order': False, 'shape': (2, 1), }", 16, 8, "array 'a': "},
+    };
+
+    for (guint i = 0; i < G_N_ELEMENTS (wrong); i++) {
+        g_autoptr (TestDir) dir = test_temp_dir ();
+        g_autoptr (GString) raw = g_string_new_len ("\x93NUMPY\1\0\x76\0", 10), packed = NULL;
+        g_autoptr (GString) bytes = NULL;
+        g_autoptr (DlhNpz) npz = NULL;
+        g_autoptr (GError) error = NULL;
+        g_autofree char *path = NULL;
+
+        g_string_append_printf (raw, "%-117s\n", wrong[i].header);
+        while (raw->len < 128 + wrong[i].n_bytes)
+            g_string_append_c (raw, (char)0xfe);
+        if (wrong[i].method) { // which ends before the last element does
+            packed = pack (raw);
+            g_string_truncate (packed, packed->len - 8);
+        }
+        bytes = make_archive (&(Member){.name = "a.npy",
+                                        .method = wrong[i].method,
+                                        .size = (gint64)raw->len,
+                                        .raw = packed ? packed->str : raw->str,
+                                        .n_raw = packed ? packed->len : raw->len},
+                              1, &(End){0});
+        path = test_write_file (dir, "a.npz", bytes->str, (gssize)bytes->len);
+        npz = dlh_npz_open (path, &error);
+        g_assert_no_error (error);
+        g_assert_false (dlh_npz_read_pieces (npz, "a", 1, take_nothing, NULL, &error));
+        test_assert_error (&error, DLH_ERROR_DATA, wrong[i].message);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -564,6 +627,7 @@ main (int argc, char **argv)
         g_test_add_data_func (path, &archives[i], archive);
     }
     g_test_add_func ("/npz/pieces/equal-the-whole", pieces);
+    g_test_add_func ("/npz/pieces/refused", pieces_refused);
     g_test_add_func ("/npz/shared-bytes/refused", shared_bytes);
     g_test_add_func ("/npz/cut-off-anywhere/refused", cut_off);
     g_test_add_func ("/npz/missing-array/names-those-there", missing_array);

@@ -57,7 +57,7 @@ def evaluated_both_ways():
     text = run(*SHORT, "--task=evaluate", "--checkpoint=whole/checkpoint-12.safetensors",
                "--perturb=flipout,samples=4", "--objective=elbo")
     for name in ("test/loss", "test/averaged_nll", "test/averaged_accuracy", "test/ece",
-                 "test/averaged_ece", "test/kl"):
+                 "test/averaged_ece", "test/weights_kl"):
         assert name in text, (name, text)
 
 

@@ -56,7 +56,7 @@ typedef struct {
     DlhDistribution *prediction; /* (nullable): behind the loss: loss = - scale * mean log_prob */
     DlhNode *target;             /* (nullable): what the prediction is scored on */
     double n_cases;              /* cases that the mean is over: batch, or batch times time */
-    DlhMetric metrics[8];        /* beyond the loss; ends with name NULL */
+    DlhMetric metrics[16];       /* beyond the loss; ends with name NULL */
     const DlhWeightPosterior *posteriors; /* (array length=n_posteriors): of perturbed parameters */
     guint n_posteriors;
     DlhDistribution *averaged; /* (nullable): the prediction averaged over draws of the weights */
@@ -76,8 +76,8 @@ typedef struct {
     gsize size;
     /* @x: (B, input_shape), @y: (nullable): (B, target_shape). Writes @objective; FALSE with
      * DLH_ERROR_SHAPE or DLH_ERROR_OPTION when the model cannot fit the problem. */
-    gboolean (*build) (DlhBuild *build, const DlhProblem *problem, gconstpointer options, DlhNode *x,
-                       DlhNode *y, DlhObjective *objective, GError **error);
+    gboolean (*build) (DlhBuild *build, const DlhProblem *problem, gconstpointer options,
+                       DlhNode *x, DlhNode *y, DlhObjective *objective, GError **error);
 } DlhSupervised;
 
 /* One of the arrays that a position of a density consists of. */
@@ -104,9 +104,9 @@ typedef struct {
                   DlhNode **out);
 } DlhDensity;
 
-/* Role: observations x explained by latent variables z: z ~ prior, x ~ decode (z). Parameters are made
- * at the first call and shared by all; with build->training unset nothing may be random or depend
- * on the other cases of a batch. What a model cannot do with @problem is a sticky error. */
+/* Role: observations x explained by latent variables z: z ~ prior, x ~ decode (z). Parameters are
+ * made at the first call and shared by all; with build->training unset nothing may be random or
+ * depend on the other cases of a batch. What a model cannot do with @problem is a sticky error. */
 typedef struct {
     gsize size;
     /* p(z): @n independent draws (n, d), event rank 1. */
@@ -136,8 +136,9 @@ DLH_EXPORT void dlh_objective_classify (DlhObjective *objective, DlhNode *logits
 /** dlh_objective_predict: loss = - mean log p(y), the mean over all cases of @prediction. */
 DLH_EXPORT void dlh_objective_predict (DlhObjective *objective, DlhDistribution *prediction,
                                        DlhNode *y);
-/** dlh_objective_add_metric: at most 8. */
-DLH_EXPORT void dlh_objective_add_metric (DlhObjective *objective, const char *name, DlhNode *value);
+/** dlh_objective_add_metric: at most 16; one more is a sticky error. */
+DLH_EXPORT void dlh_objective_add_metric (DlhObjective *objective, const char *name,
+                                          DlhNode *value);
 /** dlh_objective_rewrite: dlh_graph_rewrite() over all that a model has made: loss, prediction,
  * target, metrics, and @updates (nullable), the assignments of its DlhBuild; all are replaced. */
 DLH_EXPORT void dlh_objective_rewrite (DlhObjective *objective, GPtrArray *updates,

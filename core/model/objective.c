@@ -17,7 +17,7 @@ dlh_objective_predict (DlhObjective *objective, DlhDistribution *prediction, Dlh
     log_prob = dlh_log_prob (prediction, y);
     objective->loss = dlh_neg (dlh_mean_all (log_prob));
     objective->n_cases =
-        dlh_node_failed (log_prob) ? 1 : (double) dlh_shape_count (dlh_node_shape (log_prob));
+        dlh_node_failed (log_prob) ? 1 : (double)dlh_shape_count (dlh_node_shape (log_prob));
 }
 
 void
@@ -42,7 +42,12 @@ dlh_objective_add_metric (DlhObjective *objective, const char *name, DlhNode *va
 
     while (i < G_N_ELEMENTS (objective->metrics) && objective->metrics[i].name)
         i++;
-    g_return_if_fail (i < G_N_ELEMENTS (objective->metrics));
+    if (i == G_N_ELEMENTS (objective->metrics)) {
+        dlh_graph_fail (dlh_node_graph (value), DLH_ERROR_OPTION,
+                        "no room for metric '%s': an objective has at most %zu", name,
+                        G_N_ELEMENTS (objective->metrics));
+        return;
+    }
     objective->metrics[i] = (DlhMetric){name, value};
 }
 
@@ -70,17 +75,17 @@ dlh_objective_rewrite (DlhObjective *objective, GPtrArray *updates, DlhRewrite r
 
     collect_roots (objective, updates, places);
     for (guint i = 0; i < places->len; i++)
-        if (*(DlhNode **) places->pdata[i])
-            g_ptr_array_add (roots, *(DlhNode **) places->pdata[i]);
+        if (*(DlhNode **)places->pdata[i])
+            g_ptr_array_add (roots, *(DlhNode **)places->pdata[i]);
     for (guint i = 0; i < n_parameters; i++)
         g_ptr_array_add (roots, dlh_distribution_parameter (d, i));
     if (roots->len == 0 || !dlh_graph_check (dlh_node_graph (roots->pdata[0]), NULL))
         return;
     out = g_new (DlhNode *, roots->len);
-    dlh_graph_rewrite ((DlhNode **) roots->pdata, roots->len, rewrite, user_data, out);
+    dlh_graph_rewrite ((DlhNode **)roots->pdata, roots->len, rewrite, user_data, out);
     for (guint i = 0; i < places->len; i++)
-        if (*(DlhNode **) places->pdata[i])
-            *(DlhNode **) places->pdata[i] = out[n++];
+        if (*(DlhNode **)places->pdata[i])
+            *(DlhNode **)places->pdata[i] = out[n++];
     if (d)
         objective->prediction = dlh_distribution_like (d, out + n);
 }

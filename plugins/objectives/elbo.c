@@ -107,7 +107,7 @@ elbo_build (DlhBuild *build, const DlhProblem *problem, gconstpointer options, g
     objective->calibrated = TRUE;
     kl = divergence (build, objective, opt);
     if (!build->training) {
-        dlh_objective_add_metric (objective, "kl", kl);
+        dlh_objective_add_metric (objective, "weights_kl", kl);
         return dlh_graph_check (build->graph, error);
     }
     // A sequence is as many cases as it has targets.
@@ -116,8 +116,8 @@ elbo_build (DlhBuild *build, const DlhProblem *problem, gconstpointer options, g
         return FALSE;
     objective->loss = dlh_add (nll, dlh_mul (weight, dlh_scale (kl, 1 / cases)));
     dlh_objective_add_metric (objective, "nll", nll);
-    dlh_objective_add_metric (objective, "kl", kl);
-    dlh_objective_add_metric (objective, "kl_weight", weight);
+    dlh_objective_add_metric (objective, "weights_kl", kl);
+    dlh_objective_add_metric (objective, "weights_kl_factor", weight);
     return dlh_graph_check (build->graph, error);
 }
 

@@ -318,7 +318,14 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
     }
     progress_clear (&s.progress);
     if (g_error_matches (error, DLH_ERROR, DLH_ERROR_CANCELLED)) {
-        fprintf (stderr, "dlhost: %s; go on with: dlhost resume %s\n", error->message, s.log.dir);
+        gint64 step;
+        g_autofree char *latest = checkpoint_latest (s.log.dir, &step, NULL);
+
+        if (latest)
+            fprintf (stderr, "dlhost: %s; go on with: dlhost resume %s\n", error->message,
+                     s.log.dir);
+        else
+            fprintf (stderr, "dlhost: %s\n", error->message);
         return 128 + (signals_seen () ? signals_seen () : SIGINT);
     }
     return fail (error);

@@ -162,7 +162,15 @@ work_information (Disentangle *t, Information *out, GError **error)
 {
     gboolean grid = strcmp (t->opt->estimator, "samples") != 0, fits = FALSE;
     Pace pace = disentangle_stage (t, COST_GRID);
+    guint n_scored;
 
+    g_free (scored_factors (&t->codes, &n_scored));
+    if (!n_scored) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "disentangle: no factor of the data has two values and is to be scored: give "
+                     "data with more of their factors' values");
+        return FALSE;
+    }
     if (grid && !information_by_grid (&t->codes, t->opt->points, out, &fits, &pace, error))
         return FALSE;
     if (fits)
@@ -235,10 +243,10 @@ work_scores (Disentangle *t, GError **error)
                                   dlh_store_get_seed (dlh_run_store (t->run))};
     Pace pace = disentangle_stage (t, COST_SCORES);
     guint n_scored;
-    g_autofree guint *scored = scored_factors (&t->codes, &n_scored);
     double sap, factor_vae, beta_vae;
     Dci dci;
 
+    g_free (scored_factors (&t->codes, &n_scored));
     if (n_scored < 2 || t->codes.d < 2)
         return pace_step (&pace, 1, error);
     sap = score_sap (&t->codes);
