@@ -233,7 +233,7 @@ check_noise (const Perturbed *m, GError **error)
 
     if (!perturbation->estimator) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "%s is a noise and no estimator: give --perturb=flipout,noise=%s", name, name);
+                     "%s is a noise and no estimator: give --perturb=ESTIMATOR,noise=%s", name, name);
         return FALSE;
     }
     if (!(noise = noise_of (m, options))) {

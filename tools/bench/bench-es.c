@@ -9,10 +9,8 @@
  * fastest of the rounds counts: in time of this thread's processor when THREADS is 1, by the clock
  * else. Plugins come from DLHOST_PLUGIN_PATH. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <dlhost/dlhost.h>
+
+#include "bench.h"
 
 enum { INPUTS = 784, CLASSES = 10, FORWARD = 3, N_METHODS = 4 };
 
@@ -28,52 +26,15 @@ typedef struct {
 } Lane;
 
 static void
-check (gboolean ok, const GError *error)
-{
-    if (ok)
-        return;
-    fprintf (stderr, "bench-es: %s\n", error ? error->message : "failed");
-    exit (1);
-}
-
-static double
-now (guint threads)
-{
-    struct timespec t;
-
-    clock_gettime (threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
-{
-    g_autoptr (GHashTable) settings =
-        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) items = g_strsplit (spec, ";", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; items[i]; i++) {
-        g_auto (GStrv) pair = g_strsplit (items[i], "=", 2);
-
-        g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
-    }
-    c = dlh_registry_load (registry, kind, items[0], settings, &error);
-    check (c != NULL, error);
-    return c;
-}
-
-static void
 fill (Lane *lane, gint64 rows)
 {
     g_autoptr (GError) error = NULL;
     float *x;
 
     lane->x = dlh_tensor_new (DLH_F32, dlh_shape (rows, INPUTS), &error);
-    check (lane->x != NULL, error);
+    bench_check (lane->x != NULL, &error);
     lane->y = dlh_tensor_new (DLH_I64, dlh_shape (rows), &error);
-    check (lane->y != NULL, error);
+    bench_check (lane->y != NULL, &error);
     x = dlh_tensor_get_data (lane->x);
     for (gint64 i = 0; i < rows * INPUTS; i++)
         x[i] = (float)((i * 7919) % 1000) / 1000;
@@ -86,9 +47,9 @@ lane_pass (Lane *lane)
 {
     g_autoptr (GError) error = NULL;
 
-    check (lane->forward ? dlh_trainer_evaluate (lane->trainer, lane->x, lane->y, &error)
-                         : dlh_trainer_step (lane->trainer, lane->x, lane->y, &error),
-           error);
+    bench_check (lane->forward ? dlh_trainer_evaluate (lane->trainer, lane->x, lane->y, &error)
+                               : dlh_trainer_step (lane->trainer, lane->x, lane->y, &error),
+                 &error);
 }
 
 static void
@@ -102,8 +63,8 @@ lane_open (Lane *lane, DlhRegistry *registry, guint method, gint64 width, gint64
     g_autofree char *text = g_strdup_printf ("%s%s;members=%" G_GINT64_FORMAT
                                              ";antithetic=false;step=sgd;shaping=centred;lr=1e-4",
                                              names[method], method == 2 ? workers : "", members);
-    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, net);
-    g_autoptr (DlhComponent) optimizer = load (registry, DLH_OPTIMIZER, text);
+    g_autoptr (DlhComponent) model = bench_load (registry, DLH_MODEL, net);
+    g_autoptr (DlhComponent) optimizer = bench_load (registry, DLH_OPTIMIZER, text);
     g_autoptr (GError) error = NULL;
     const DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     const DlhProblem problem = {.size = sizeof problem,
@@ -116,7 +77,7 @@ lane_open (Lane *lane, DlhRegistry *registry, guint method, gint64 width, gint64
     lane->best = INFINITY;
     fill (lane, method == FORWARD ? members * batch : batch);
     lane->trainer = dlh_trainer_new (lane->store, model, optimizer, &problem, &training, &error);
-    check (lane->trainer != NULL, error);
+    bench_check (lane->trainer != NULL, &error);
     lane->forward = method == FORWARD;
     lane_pass (lane);
     lane->memory = dlh_function_memory (dlh_trainer_function (lane->trainer));
@@ -134,10 +95,10 @@ lane_close (Lane *lane)
 static void
 lane_run (Lane *lane, guint threads)
 {
-    const double start = now (threads);
+    const double start = bench_now (threads);
 
     lane_pass (lane);
-    lane->best = fmin (lane->best, now (threads) - start);
+    lane->best = fmin (lane->best, bench_now (threads) - start);
 }
 
 static void

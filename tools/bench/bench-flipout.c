@@ -7,11 +7,9 @@
  * the fastest of the rounds counts: in time of this thread's processor when THREADS is 1, by the
  * clock else. Plugins come from DLHOST_PLUGIN_PATH. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <dlhost/dlhost.h>
+
+#include "bench.h"
 
 /* A net and what it is fed. */
 typedef struct {
@@ -61,63 +59,27 @@ typedef struct {
     double best, bytes;
 } Lane;
 
-static void
-check (gboolean ok, const GError *error)
-{
-    if (ok)
-        return;
-    fprintf (stderr, "bench-flipout: %s\n", error ? error->message : "failed");
-    exit (1);
-}
-
-static double
-now (guint threads)
-{
-    struct timespec t;
-
-    clock_gettime (threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
-{
-    g_autoptr (GHashTable) settings =
-        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) items = g_strsplit (spec, ";", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; items[i]; i++) {
-        g_auto (GStrv) pair = g_strsplit (items[i], "=", 2);
-
-        g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
-    }
-    c = dlh_registry_load (registry, kind, items[0], settings, &error);
-    check (c != NULL, error);
-    return c;
-}
-
 static DlhComponent *
 model_of (DlhRegistry *registry, const Net *net, guint method)
 {
     g_autoptr (GError) error = NULL;
-    DlhComponent *model = load (registry, DLH_MODEL, net->model);
+    DlhComponent *model = bench_load (registry, DLH_MODEL, net->model);
 
     if (methods[method].perturb) {
-        g_autoptr (DlhComponent) perturb = load (registry, DLH_PERTURB, methods[method].perturb);
+        g_autoptr (DlhComponent) perturb =
+            bench_load (registry, DLH_PERTURB, methods[method].perturb);
         g_autoptr (DlhComponent) plain = model;
 
         model = dlh_perturb_model (plain, perturb, NULL, &error);
-        check (model != NULL, error);
+        bench_check (model != NULL, &error);
     }
     if (methods[method].objective) {
         g_autoptr (DlhComponent) objective =
-            load (registry, DLH_OBJECTIVE, methods[method].objective);
+            bench_load (registry, DLH_OBJECTIVE, methods[method].objective);
         g_autoptr (DlhComponent) plain = model;
 
         model = dlh_model_with_objective (plain, objective, &error);
-        check (model != NULL, error);
+        bench_check (model != NULL, &error);
     }
     return model;
 }
@@ -126,7 +88,7 @@ static void
 lane_open (Lane *lane, DlhRegistry *registry, const Net *net, guint method)
 {
     g_autoptr (DlhComponent) model = model_of (registry, net, method);
-    g_autoptr (DlhComponent) sgd = load (registry, DLH_OPTIMIZER, "sgd;lr=1e-4");
+    g_autoptr (DlhComponent) sgd = bench_load (registry, DLH_OPTIMIZER, "sgd;lr=1e-4");
     g_autoptr (GError) error = NULL;
     DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     DlhProblem problem = {.size = sizeof problem,
@@ -142,7 +104,7 @@ lane_open (Lane *lane, DlhRegistry *registry, const Net *net, guint method)
     lane->store = dlh_store_new (1, DLH_F32);
     lane->best = INFINITY;
     lane->trainer = dlh_trainer_new (lane->store, model, sgd, &problem, &training, &error);
-    check (lane->trainer != NULL, error);
+    bench_check (lane->trainer != NULL, &error);
 }
 
 // Uniform numbers, or tokens and classes below @limit.
@@ -154,7 +116,7 @@ data (DlhDType dtype, DlhShape shape, gint64 limit)
     gsize n = (gsize)dlh_shape_count (shape);
     g_autofree double *values = g_new (double, n);
 
-    check (t != NULL, error);
+    bench_check (t != NULL, &error);
     dlh_random_fill_uniform (1, "bench", (guint64)limit, values, n);
     for (gsize i = 0; i < n; i++)
         dlh_tensor_set (t, (gint64)i, limit ? floor (values[i] * (double)limit) : values[i] - 0.5);
@@ -175,12 +137,12 @@ bench (DlhRegistry *registry, const Net *net, gint64 batch, guint threads, guint
     for (guint r = 0; r < rounds + 1; r++) // the first compiles
         for (guint m = 0; m < G_N_ELEMENTS (methods); m++) {
             g_autoptr (GError) error = NULL;
-            double begun = now (threads);
+            double begun = bench_now (threads);
             gboolean ok = dlh_trainer_step (lanes[m].trainer, x, y, &error);
 
-            check (ok, error);
+            bench_check (ok, &error);
             if (r)
-                lanes[m].best = fmin (lanes[m].best, now (threads) - begun);
+                lanes[m].best = fmin (lanes[m].best, bench_now (threads) - begun);
         }
     printf ("%s, batch %d\n", net->name, (int)batch);
     for (guint m = 0; m < G_N_ELEMENTS (methods); m++) {
