@@ -137,6 +137,30 @@ def other_data():
     assert "mig" not in found and "total_correlation" in found, found
 
 
+def noisy_weights():
+    """A perturbed model under another objective is a latent model still."""
+    noisy = [*MODEL, "--perturb=flipout", "--objective=elbo", DATA]
+    run("--optimizer=adam", *noisy, "--steps=5", "--out=noisy")
+    checkpoint = "--checkpoint=noisy/checkpoint-5.safetensors"
+    run("--task=disentangle", *noisy, *QUICK, checkpoint, "--out=noisy-scored")
+    # Its mean weights are the plain model's.
+    run("--task=disentangle", *MODEL, DATA, *QUICK, checkpoint, "--out=noisy-plain")
+    assert final("noisy-scored") == final("noisy-plain")
+    ais = ["--sampler=ais,temperatures=5", "--task.examples=2", "--task.chains=2"]
+    run("--task=likelihood", *noisy, *ais, "--task.simulated=2", checkpoint, "--out=noisy-likely")
+    scan = ["--task=likelihood_scan", *noisy, *ais, "--task.checkpoints=noisy",
+            "--task.splits=test"]
+    run(*scan, "--out=noisy-scan")
+    text = run(*scan, "--task.vary=variance", "--task.values=[0.1,1]", "--out=noisy-varied", code=2)
+    assert "'vary' makes the model anew" in text, text
+    sample = ["--task=sample", "--sampler=hmc", "--model=mlp,hidden=[]", "--threads=1",
+              "--dataset=synthetic,n=20,test=9", "--task.draws=4", "--task.warmup=4",
+              "--perturb=flipout,noise=fixed"]
+    run(*sample, "--out=noisy-draws")
+    text = run(*sample, "--objective=elbo", "--out=no-draws", code=2)
+    assert "--objective=elbo changes the loss of training" in text, text
+
+
 def stops():
     """A long run ends at the first signal, and says what is kept."""
     process = subprocess.Popen(
@@ -175,6 +199,7 @@ TESTS = [
     ("/disentangle-run/weights/count", weights_count),
     ("/disentangle-run/weights/train", training_draws_by_weight),
     ("/disentangle-run/other-data/divergence-alone", other_data),
+    ("/disentangle-run/noisy-weights/latent-still", noisy_weights),
     ("/disentangle-run/interrupt/stops", stops),
     ("/disentangle-run/refusals/say-what-to-give", refusals),
 ]

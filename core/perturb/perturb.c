@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* A model whose products with weights are perturbed: a component that calls the model's build() and
- * rewrites the graph. Evaluation has mean weights; on request also the average over several draws.
- */
+ * rewrites the graph. Evaluation and the latent role have mean weights; evaluation on request also
+ * the average over several draws. */
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
-#include "perturb/private.h"
 #include "graph/private.h"
+#include "model/wrapped.h"
+#include "perturb/private.h"
 
 typedef struct {
-    DlhComponent *model, *perturb, *noise;
+    DlhWrapped wrapped; /* first */
+    DlhComponent *perturb, *noise;
 } Perturbed;
 
 static void
@@ -191,28 +193,41 @@ average (DlhPerturb *p, const DlhObjective *original, DlhObjective *objective, G
     return dlh_graph_check (p->build->graph, error);
 }
 
+// Leaves @p empty where the graph has failed or the model has made nothing.
+static gboolean
+build_and_find (DlhPerturb *p, const Perturbed *m, DlhBuild *build, const DlhProblem *problem,
+                DlhNode *x, DlhNode *y, DlhObjective *objective, GError **error)
+{
+    DlhComponent *inner = m->wrapped.model;
+    const DlhModel *model = dlh_component_interface (inner);
+    g_autoptr (GPtrArray) roots = NULL;
+
+    if (!model->supervised->build (build, problem, dlh_component_options (inner), x, y, objective,
+                                   error))
+        return FALSE;
+    roots = roots_of (objective);
+    if (!roots->len || dlh_node_failed (x) || !dlh_graph_check (build->graph, NULL))
+        return TRUE;
+    perturb_init (p, m, build, x);
+    p->cases = dlh_cases_follow ((DlhNode **)roots->pdata, roots->len, x);
+    if (dlh_perturb_find (p, (DlhNode **)roots->pdata, roots->len, error))
+        return TRUE;
+    g_prefix_error (error, "%s: ", dlh_component_name (m->perturb));
+    return FALSE;
+}
+
 static gboolean
 perturbed_build (DlhBuild *build, const DlhProblem *problem, gconstpointer data, DlhNode *x,
                  DlhNode *y, DlhObjective *objective, GError **error)
 {
     const Perturbed *m = data;
-    const DlhModel *model = dlh_component_interface (m->model);
     g_auto (DlhPerturb) p = {0};
-    g_autoptr (GPtrArray) roots = NULL;
     DlhObjective original;
 
-    if (!model->supervised->build (build, problem, dlh_component_options (m->model), x, y,
-                                   objective, error))
+    if (!build_and_find (&p, m, build, problem, x, y, objective, error))
         return FALSE;
-    roots = roots_of (objective);
-    if (!roots->len || dlh_node_failed (x) || !dlh_graph_check (build->graph, NULL))
+    if (!p.products)
         return TRUE; // the trainer says what is wrong
-    perturb_init (&p, m, build, x);
-    p.cases = dlh_cases_follow ((DlhNode **)roots->pdata, roots->len, x);
-    if (!dlh_perturb_find (&p, (DlhNode **)roots->pdata, roots->len, error)) {
-        g_prefix_error (error, "%s: ", dlh_component_name (m->perturb));
-        return FALSE;
-    }
     p.quiet = !build->training;
     original = *objective;
     dlh_objective_rewrite (objective, build->updates, rewrite, &p);
@@ -221,6 +236,49 @@ perturbed_build (DlhBuild *build, const DlhProblem *problem, gconstpointer data,
     if (!build->training && p.options->samples && !average (&p, &original, objective, error))
         return FALSE;
     return dlh_graph_check (build->graph, error);
+}
+
+/* The latent role, at mean weights. */
+
+// A parameter is perturbed in each of its products or in none: its mean may stand where it is read.
+static DlhNode *
+read_mean (DlhNode *node, DlhNode *const *inputs, gpointer data)
+{
+    const DlhPerturb *p = data;
+
+    (void)inputs;
+    for (guint i = 0; dlh_node_is (node, "read") && i < p->weights->len; i++) {
+        DlhWeight *w = p->weights->pdata[i];
+
+        if (w->variable == dlh_node_variable (node) && !w->obstacle)
+            return dlh_weight_mean (w);
+    }
+    return NULL;
+}
+
+// Which parameters are perturbed is seen in the whole model, on two examples that nothing computes.
+static void
+take_means (DlhWrapped *w, DlhBuild *build, const DlhProblem *problem, DlhNode **nodes, guint n)
+{
+    g_autofree DlhNode **means = g_new0 (DlhNode *, n);
+    g_autoptr (GPtrArray) updates = g_ptr_array_new ();
+    g_autoptr (GError) error = NULL;
+    g_auto (DlhPerturb) p = {0};
+    DlhBuild aside = {
+        .size = sizeof aside, .graph = build->graph, .store = build->store, .updates = updates};
+    DlhDType dtype = problem->vocabulary > 0 ? DLH_I64 : dlh_store_get_dtype (build->store);
+    DlhNode *x = dlh_full (build->graph, dtype, dlh_shape_insert (problem->input_shape, 0, 2), 0);
+    DlhObjective objective = {.size = sizeof objective};
+
+    if (!build_and_find (&p, (Perturbed *)w, &aside, problem, x, NULL, &objective, &error)) {
+        dlh_graph_fail (build->graph, error->code, "%s", error->message);
+        return;
+    }
+    if (!p.products)
+        return;
+    p.quiet = TRUE;
+    dlh_graph_rewrite (nodes, n, read_mean, &p, means);
+    memcpy (nodes, means, n * sizeof *nodes);
 }
 
 static gboolean
@@ -233,7 +291,8 @@ check_noise (const Perturbed *m, GError **error)
 
     if (!perturbation->estimator) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "%s is a noise and no estimator: give --perturb=ESTIMATOR,noise=%s", name, name);
+                     "%s is a noise and no estimator: give --perturb=ESTIMATOR,noise=%s", name,
+                     name);
         return FALSE;
     }
     if (!(noise = noise_of (m, options))) {
@@ -267,8 +326,7 @@ DlhComponent *
 dlh_perturb_model (DlhComponent *model, DlhComponent *perturb, DlhComponent *noise, GError **error)
 {
     static const DlhSupervised supervised = {sizeof (DlhSupervised), perturbed_build};
-    static const DlhModel wrapper = {.size = sizeof (DlhModel), .supervised = &supervised};
-    Perturbed m = {model, perturb, noise}, *data;
+    Perturbed *data;
     DlhComponent *made;
 
     if (!((const DlhModel *)dlh_component_interface (model))->supervised) {
@@ -277,13 +335,19 @@ dlh_perturb_model (DlhComponent *model, DlhComponent *perturb, DlhComponent *noi
                      dlh_component_name (perturb), dlh_component_name (model));
         return NULL;
     }
-    if (!check_noise (&m, error))
+    data = g_new0 (Perturbed, 1);
+    data->perturb = dlh_component_ref (perturb);
+    data->noise = noise ? dlh_component_ref (noise) : NULL;
+    if (!check_noise (data, error)) {
+        perturbed_free (data);
         return NULL;
-    data = g_memdup2 (&m, sizeof m);
-    dlh_component_ref (perturb);
-    if (noise)
-        dlh_component_ref (noise);
-    made = dlh_component_new_wrapping (model, &wrapper, data, perturbed_free, error);
+    }
+    // A noise without a mean of its own leaves the parameters as they are.
+    if (noise_of (data, dlh_component_options (perturb))->mean)
+        data->wrapped.change = take_means;
+    dlh_wrapped_init (&data->wrapped, model, &supervised);
+    made =
+        dlh_component_new_wrapping (model, &data->wrapped.interface, data, perturbed_free, error);
     if (!made)
         perturbed_free (data);
     return made;

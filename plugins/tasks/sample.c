@@ -63,6 +63,13 @@ prepare (Sample *s, GError **error)
 
     if (!model)
         return FALSE;
+    if (dlh_run_component (s->run, DLH_OBJECTIVE)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "sample: --objective=%s changes the loss of training, and draws are of prior "
+                     "and likelihood: leave it out",
+                     dlh_component_name (dlh_run_component (s->run, DLH_OBJECTIVE)));
+        return FALSE;
+    }
     s->density = ((const DlhModel *)dlh_component_interface (model))->density;
     if (s->density)
         s->target = dlh_target_new_density (store, model, opt->chains, error);

@@ -207,6 +207,12 @@ scan_run (DlhRun *run, gconstpointer options, GError **error)
     s.model = s.sampler ? dlh_run_require (run, DLH_MODEL, error) : NULL;
     if (!s.model)
         return FALSE;
+    if (*s.opt->vary && dlh_run_component (run, DLH_PERTURB)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "likelihood_scan: 'vary' makes the model anew for each value, without the "
+                     "--perturb that is given: leave out one of them");
+        return FALSE;
+    }
     dlh_run_keep_checkpoints (run, 1);
     if (find_splits (&s, &own) && find_points (&s, &own) && make_state (&s, &own) &&
         loop (&s, &own) && scan_conclude (&s, &own))
