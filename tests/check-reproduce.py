@@ -6,6 +6,7 @@ usage: check-reproduce.py DLHOST"""
 import copy
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -268,6 +269,94 @@ def from_results():
     assert len(lines) == 2 and lines[1].startswith("4,test,"), lines
 
 
+EVALUATED = {"task": "evaluate", "task.batch": 8}
+
+
+def evaluated(change=None):
+    """The recipe with an evaluation of every arm and one of Adam's alone."""
+    def with_then(e):
+        e["then"] = [{"name": "again", "options": EVALUATED}]
+        e["arms"][1]["then"] = [{"name": "train-set", "options": {**EVALUATED, "dataset.test": 8}},
+                                {"name": "again", "options": {"task.batch": 16}}]
+        e["arms"][0]["curve"] = e["arms"][1]["curve"] = "tuned"
+        e["table"] = [{"metric": "test/loss"}, {"metric": "again/test/loss"},
+                      {"metric": "train-set/test/loss", "title": "eight"}]
+        e["figures"] = [{"name": "trade", "metric": "again/test/accuracy", "x_metric": "test/loss"}]
+        e["scales"]["smoke"]["then"] = [{"name": "again", "options": {"dataset.test": 16}}]
+        if change:
+            change(e)
+    return changed(with_then)
+
+
+def then():
+    """Evaluations of the final runs' checkpoints: their numbers are the runs' own, where the data are."""
+    write(evaluated())
+    text = reproduce("./tiny.json", "--plan")
+    assert text == "blobs: 3 arms, 6 runs that tune, 6 with what they chose, 8 that evaluate those\n", text
+    text = reproduce("./tiny.json", "--out=out", env=os.environ)
+    assert "Two clouds, plain: evaluation again" in text, text
+    top = "out/blobs/then"
+    assert sorted(os.listdir(top)) == ["fast", "plain", "slow"]
+    assert sorted(os.listdir(f"{top}/fast")) == ["again", "train-set"] and os.listdir(f"{top}/slow") == ["again"]
+    table = rows("out/results.md")[0]
+    for arm, title in (("slow", "SGD"), ("fast", "Adam"), ("plain", "plain")):
+        finals = [f"out/blobs/final/{arm}/{n}" for n in runs(f"out/blobs/final/{arm}")]
+        again = [f"{top}/{arm}/again/{n}" for n in runs(f"{top}/{arm}/again")]
+        assert [n[-6:] for n in again] == ["seed=7", "seed=8"], again
+        for final, after in zip(finals, again):
+            # In other batches than at the training's end.
+            want, got = records(final, "test/loss")[12], list(records(after, "test/loss").values())[-1]
+            assert abs(want - got) < 1e-5 * abs(want), (want, got)
+            with open(f"{after}/config.json", encoding="utf-8") as file:
+                config = json.load(file)
+            assert config["task"]["plugin"] == "evaluate" and config["task"]["batch"] == (16 if arm == "fast" else 8)
+        assert_cell(table[title]["again/test/loss"], [records(n, "test/loss")[12] for n in finals])
+        assert table[title]["runs"] == "2 of 2"
+    eight = [list(records(f"{top}/fast/train-set/{n}", "test/loss").values())[-1]
+             for n in runs(f"{top}/fast/train-set")]
+    assert_cell(table["Adam"]["eight"], eight)
+    assert table["SGD"]["eight"] == "-" == table["plain"]["eight"]
+    with open("out/blobs/trade.svg", encoding="utf-8") as file:
+        drawn = file.read()
+    # Arms of one curve have one place in the legend.
+    assert "tuned" in drawn and "plain" in drawn and "SGD" not in drawn, drawn[:300]
+    # A scale shortens them.
+    assert "8 that evaluate" not in reproduce("./tiny.json", "--scale=smoke", "--only=blobs", "--out=small")
+    name = runs("small/blobs/then/fast/again")[0]
+    with open(f"small/blobs/then/fast/again/{name}/config.json", encoding="utf-8") as file:
+        assert json.load(file)["dataset"]["test"] == 16
+
+
+def then_resumed():
+    """Nothing runs twice; what was killed or is gone runs again; what failed is told."""
+    write(evaluated())
+    reproduce("./tiny.json", "--out=out")
+    page = open("out/results.md", encoding="utf-8").read()
+    stamps = {n: os.stat(f"out/blobs/then/slow/again/{n}/metrics.jsonl").st_mtime_ns
+              for n in runs("out/blobs/then/slow/again")}
+    # As a kill leaves them: a run that is not recorded, a sweep that never began.
+    with open("out/blobs/then/fast/again/state.jsonl", encoding="utf-8") as file:
+        lines = [line for line in file if line.strip()]
+    with open("out/blobs/then/fast/again/state.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(lines[:1])
+    shutil.rmtree("out/blobs/then/plain")
+    reproduce("./tiny.json", "--out=out", "--tabulate")
+    assert rows("out/results.md")[0]["plain"]["again/test/loss"] == "-"
+    reproduce("./tiny.json", "--out=out")
+    assert open("out/results.md", encoding="utf-8").read() == page
+    assert stamps == {n: os.stat(f"out/blobs/then/slow/again/{n}/metrics.jsonl").st_mtime_ns for n in stamps}
+    write(evaluated(lambda e: e["then"][0]["options"].update({"task.batch": 9})))
+    assert "holds another sweep" in reproduce("./tiny.json", "--out=out", code=2)
+
+    def broken(e):
+        e["then"][0]["options"] = {"task": "evaluate", "model.hidden": [3]}
+    write(evaluated(broken))
+    message = reproduce("./tiny.json", "--out=bad", code=1)
+    assert "some runs failed" in message, message
+    table = rows("bad/results.md")[0]
+    assert table["SGD"]["again/test/loss"] == "-" and table["SGD"]["runs"] == "2 of 2", table
+
+
 def found():
     os.makedirs("plugins/reproduce")
     write(RECIPE, "plugins/reproduce/mine.json")
@@ -323,9 +412,22 @@ def refusals():
             (at("figures", 0, "y_scale", value="yes"), "'y_scale' must be one of auto, log, linear"),
             (at("final", "seeds", value=0), "experiments[0].final: 'seeds' must be a whole number from 1 to 1000"),
             (at("tune", value=[]), "'experiments[0].tune' must be an object"),
-            (at("scales", "smoke", "finals", value={}), "scales.smoke: unknown member 'finals'")):
+            (at("scales", "smoke", "finals", value={}), "scales.smoke: unknown member 'finals'"),
+            (at("then", value={}), "experiments[0]: 'then' must be a list that is not empty"),
+            (at("then", value=[{"options": EVALUATED}]), "experiments[0].then[0]: 'name' must be"),
+            (at("then", value=[{"name": "test"}]), "then[0]: 'name' must be another than train, valid and test"),
+            (at("then", value=[{"name": "a"}, {"name": "a"}]), "then[1]: 'name' must be another than those before"),
+            (at("then", value=[{"name": "a", "option": {}}]), "unknown member 'option'; did you mean 'options'?"),
+            (at("then", value=[{"name": "a", "options": {"batch": 3}}]), "then[0].options: 'batch' must be a kind"),
+            (at("then", value=[{"name": "a", "options": {"task": "evaluate", "task.step": 3}}]),
+             "experiment 'blobs': arm 'slow': evaluation 'a': "),
+            (at("arms", 2, "then", value=[{"name": "a", "options": {"task": "evaluat"}}]),
+             "arm 'plain': evaluation 'a': "),
+            (at("scales", "smoke", "then", value=[{"name": "a"}]),
+             "experiments[0].scales.smoke.then: 'a' is an evaluation of no arm"),
+            (at("figures", 0, "x_metric", value="a/b"), "figures[0]: 'x' must be left out where there is 'x_metric'")):
         write(changed(change))
-        text = reproduce("./tiny.json", "--plan", code=3 if "mlp" in words else 2)
+        text = reproduce("./tiny.json", "--plan", code=3 if "mlp" in words or "plain" in words else 2)
         assert words in text and text.count("\n") == 1, (words, text)
         assert not os.path.exists("reproduce"), words
     for content, words in (("[]", "must be one object"), ("", "not a JSON recipe"), ("{", "not a JSON recipe"),
@@ -345,6 +447,8 @@ case("/reproduce/stopped/goes-on", stopped)
 case("/reproduce/failures/told", failures)
 case("/reproduce/data/looked-for-first", data)
 case("/reproduce/results/of-before-are-used", from_results)
+case("/reproduce/then/evaluates-checkpoints", then)
+case("/reproduce/then/goes-on", then_resumed)
 case("/reproduce/search/beside-plugins", found)
 case("/reproduce/shipped/readable", shipped)
 case("/reproduce/recipes/refused", refusals)

@@ -260,6 +260,34 @@ def page():
     assert "chosen on the test data" in html.lower()
 
 
+def after():
+    """--after: each run starts with the last checkpoint of the other sweep's run of its seed."""
+    quick("--optimizer=sgd", *SMALL, "--seed=3", "--seeds=3", "--out=first", "--jobs=1")
+    test = ["--task=evaluate", *(a for a in SMALL if not a.startswith(("--steps", "--task")))]
+    # One that has not succeeded: its evaluation fails without being recorded, and others run.
+    with open("first/state.jsonl", encoding="utf-8") as file:
+        lines = [line for line in file if line.strip()]
+    with open("first/state.jsonl", "w", encoding="utf-8") as file:
+        file.writelines(lines[:2])
+    text = quick(*test, "--seed=3", "--seeds=3", "--after=first", "--out=second", "--jobs=1")
+    assert "000-seed=5: failed: its run in first has not succeeded (3 of 3)" in text, text
+    with open("first/state.jsonl", "a", encoding="utf-8") as file:
+        file.writelines(lines[2:])
+    quick("second")
+    for name in names("first"):
+        want = [r["test/loss"] for r in records(f"first/{name}") if "test/loss" in r][-1]
+        assert abs(records(f"second/{name}")[-1]["test/loss"] - want) < 1e-6 * want, name
+    assert table("second")[0]["done"] == "3"
+    quick("--optimizer=sgd", "--grid=optimizer.lr=[0.1,0.2]", *SMALL, "--out=two")
+    for arguments, words in ((["--after=two"], "two has 2 configurations, must have one"),
+                             (["--after=none"], "--after: none"),
+                             (["--after=first", "--checkpoint=x"], "leave --checkpoint out"),
+                             (["--after=first", "--seed=7"], "first has no run of seed 7")):
+        text = sweep(*test, *arguments, "--out=new", code=4 if "none" in words else 2)
+        assert words in text and text.count("\n") == 1, text
+    assert not os.path.exists("new")
+
+
 def refusals():
     for arguments, code, words in (
             ((), 2, "--out=DIR"), (("--out=x", "--grid=seed=[1,2]"), 2, "--seeds"),
@@ -297,6 +325,7 @@ case("/sweep/changed-arguments/refused", changed)
 case("/sweep/random/drawn-by-seed", random_draws)
 case("/sweep/config/axes-win", from_config)
 case("/sweep/page/tables-and-figure", page)
+case("/sweep/after/starts-with-checkpoints", after)
 case("/sweep/bad-input/refused", refusals)
 print(f"1..{len(results)}")
 sys.exit(not all(results))

@@ -204,15 +204,19 @@ run_all (Invocation *inv, const Recipe *recipe, const char *scale, const Reprodu
 static void
 print_plan (const RecipeExperiment *e)
 {
-    guint tuning = 0, last = e->arms->len * (guint)e->final.seeds;
+    guint tuning = 0, last = e->arms->len * (guint)e->final.seeds, after = 0;
 
     for (guint i = 0; i < e->arms->len; i++) {
         const RecipeArm *arm = e->arms->pdata[i];
 
         tuning += arm->grid->len ? recipe_arm_budget (e, arm) * (guint)e->tune.seeds : 0;
+        after += arm->then->len * (guint)e->final.seeds;
     }
-    printf ("%s: %u arms, %u runs that tune, %u with what they chose\n", e->name, e->arms->len,
+    printf ("%s: %u arms, %u runs that tune, %u with what they chose", e->name, e->arms->len,
             tuning, last);
+    if (after)
+        printf (", %u that evaluate those", after);
+    putchar ('\n');
 }
 
 static char *

@@ -19,6 +19,9 @@ static const Flag sweep_flags[] = {
      TRUE},
     {"random", "N", "draw N configurations of each choice of plugins; axes may be lr=1e-4..1e-1"},
     {"seeds", "N", "runs of each configuration, with seeds from --seed on (default: 1)"},
+    {"after", "DIR",
+     "a finished sweep of one configuration: each run starts with the last checkpoint of its run "
+     "of the same seed"},
     {"jobs", "N", "runs at once (default: as many as there are cores for)"},
     {"by", "METRIC", "what ranks the table (default: valid/loss, then test/loss)"},
     {"brief", NULL, "progress, but no tables: they are in the files"},
@@ -77,6 +80,8 @@ collect_arguments (Invocation *inv, gint64 threads)
         g_ptr_array_add (out, g_strdup_printf ("--grid=%s", (char *)grid->pdata[i]));
     if (invocation_flag (inv, "random"))
         g_ptr_array_add (out, g_strdup_printf ("--random=%s", invocation_flag (inv, "random")));
+    if (invocation_flag (inv, "after"))
+        g_ptr_array_add (out, g_strdup_printf ("--after=%s", invocation_flag (inv, "after")));
     g_ptr_array_add (out, g_strdup_printf ("--seeds=%s", invocation_flag (inv, "seeds")
                                                              ? invocation_flag (inv, "seeds")
                                                              : "1"));
@@ -250,7 +255,7 @@ is_described (const Invocation *inv)
         if (strcmp (key, "quiet") != 0 && strcmp (key, "plugin-path") != 0)
             return TRUE;
     return invocation_flag (inv, "grid") || invocation_flag (inv, "seeds") ||
-           invocation_flag (inv, "random");
+           invocation_flag (inv, "random") || invocation_flag (inv, "after");
 }
 
 // Which sweep: the folder's own, or the one that the command line describes.
@@ -278,6 +283,9 @@ find_arguments (Sweep *sweep, Invocation *inv, gint64 threads, GError **error)
     }
     if (!complete (inv, error))
         return FALSE;
+    if (inv->config.checkpoint && invocation_flag (inv, "after"))
+        return usage_error (error, "--after: its runs say what these start with; leave "
+                                   "--checkpoint out") == 0;
     sweep->arguments = collect_arguments (inv, threads);
     // Unless it is given, how many threads a run has is the folder's affair.
     for (guint i = 0; stored && i < stored->len; i++)
@@ -308,6 +316,17 @@ sweep_plan_arguments (Sweep *sweep, GError **error)
     return sweep_plan (sweep, &plan, error);
 }
 
+gboolean
+sweep_is_own_argument (const char *text)
+{
+    static const char *const own[] = {"--grid=", "--random=", "--seeds=", "--after="};
+
+    for (guint i = 0; i < G_N_ELEMENTS (own); i++)
+        if (g_str_has_prefix (text, own[i]))
+            return TRUE;
+    return FALSE;
+}
+
 // Wrong names and values are found before anything runs.
 static gboolean
 check_combination (const Sweep *sweep, const Combination *c, DlhRegistry *registry, GError **error)
@@ -317,9 +336,7 @@ check_combination (const Sweep *sweep, const Combination *c, DlhRegistry *regist
 
     g_ptr_array_add (argv, (gpointer) "dlhost");
     for (guint i = 0; i < sweep->arguments->len; i++)
-        if (!g_str_has_prefix (sweep->arguments->pdata[i], "--grid=") &&
-            !g_str_has_prefix (sweep->arguments->pdata[i], "--random=") &&
-            !g_str_has_prefix (sweep->arguments->pdata[i], "--seeds="))
+        if (!sweep_is_own_argument (sweep->arguments->pdata[i]))
             g_ptr_array_add (argv, sweep->arguments->pdata[i]);
     for (guint i = 0; i < c->args->len; i++)
         g_ptr_array_add (argv, c->args->pdata[i]);
@@ -377,7 +394,8 @@ sweep_run (Invocation *inv, GError **error)
 
     if (!share_cores (inv, &jobs, &threads, error) ||
         !find_arguments (&sweep, inv, threads, error) || !sweep_plan_arguments (&sweep, error) ||
-        !sweep_check (&sweep, invocation_registry (inv), error))
+        !sweep_check (&sweep, invocation_registry (inv), error) ||
+        !sweep_find_starts (&sweep, error))
         return -1;
     sweep.plugin_path = g_strdup (inv->config.plugin_path);
     limit_jobs (&jobs, sweep.threads, inv->config.quiet);

@@ -59,6 +59,7 @@ run_free (gpointer data)
     SweepRun *run = data;
 
     g_free (run->name);
+    g_free (run->start);
     run_data_free (run->data);
     g_free (run);
 }
@@ -68,6 +69,7 @@ sweep_clear (Sweep *sweep)
 {
     g_free (sweep->dir);
     g_free (sweep->plugin_path);
+    g_free (sweep->after);
     g_clear_pointer (&sweep->arguments, g_ptr_array_unref);
     g_clear_pointer (&sweep->axes, g_ptr_array_unref);
     g_clear_pointer (&sweep->combinations, g_ptr_array_unref);
@@ -460,6 +462,7 @@ sweep_plan (Sweep *sweep, Invocation *inv, GError **error)
         !invocation_flag_count (inv, "random", 1, MAX_RUNS, 0, &random, error))
         return FALSE;
     planner.random = (guint64)random;
+    sweep->after = g_strdup (invocation_flag (inv, "after"));
     for (guint i = 0; texts && i < texts->len; i++) {
         SweepAxis *axis = sweep_axis_parse (texts->pdata[i], error);
 

@@ -180,13 +180,14 @@ child_arguments (Runner *r, SweepRun *run, GError **error)
         for (guint i = 0; i < r->sweep->arguments->len; i++) {
             const char *text = r->sweep->arguments->pdata[i];
 
-            if (!g_str_has_prefix (text, "--grid=") && !g_str_has_prefix (text, "--random=") &&
-                !g_str_has_prefix (text, "--seeds=") && !g_str_has_prefix (text, "--seed="))
+            if (!sweep_is_own_argument (text) && !g_str_has_prefix (text, "--seed="))
                 g_ptr_array_add (argv, g_strdup (text));
         }
         for (guint i = 0; i < run->combination->args->len; i++)
             g_ptr_array_add (argv, g_strdup (run->combination->args->pdata[i]));
         g_ptr_array_add (argv, g_strdup_printf ("--seed=%" G_GUINT64_FORMAT, run->seed));
+        if (run->start)
+            g_ptr_array_add (argv, g_strdup_printf ("--checkpoint=%s", run->start));
         g_ptr_array_add (argv, g_strdup_printf ("--out=%s", folder));
     }
     if (r->sweep->plugin_path)
@@ -244,13 +245,28 @@ start_run (Runner *r, SweepRun *run, GError **error)
     return TRUE;
 }
 
+// A sweep after another: there is nothing to start with. It is not recorded: the other may go on.
+static void
+pass_over (Runner *r, SweepRun *run)
+{
+    run->state = RUN_FAILED;
+    r->done++;
+    r->failed++;
+    say (r, "%s: failed: its run in %s has not succeeded (%u of %u)", run->name, r->sweep->after,
+         r->done, r->total);
+}
+
 static gboolean
 start_runs (Runner *r, GError **error)
 {
     while (!r->stopped && r->jobs->len < r->n_jobs && r->next < r->sweep->runs->len) {
         SweepRun *run = r->sweep->runs->pdata[r->next++];
 
-        if ((run->state == RUN_MISSING || run->state == RUN_STOPPED) && !start_run (r, run, error))
+        if (run->state != RUN_MISSING && run->state != RUN_STOPPED)
+            continue;
+        if (r->sweep->after && !run->start)
+            pass_over (r, run);
+        else if (!start_run (r, run, error))
             return FALSE;
     }
     return TRUE;

@@ -132,6 +132,14 @@ sweep_read_state (Sweep *sweep, gboolean retry, GError **error)
 }
 
 gboolean
+sweep_read_folder (Sweep *sweep, const char *dir, GError **error)
+{
+    sweep->dir = g_strdup (dir);
+    return (sweep->arguments = sweep_read_arguments (dir, error)) != NULL &&
+           sweep_plan_arguments (sweep, error) && sweep_read_state (sweep, FALSE, error);
+}
+
+gboolean
 sweep_record (const Sweep *sweep, const SweepRun *run, GError **error)
 {
     g_autofree char *path = g_build_filename (sweep->dir, "state.jsonl", NULL);

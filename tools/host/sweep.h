@@ -40,7 +40,8 @@ typedef enum {
 typedef struct {
     Combination *combination; /* not owned */
     guint64 seed;
-    char *name; /* of its folder */
+    char *name;  /* of its folder */
+    char *start; /* (nullable): of a sweep after another: the checkpoint that it starts with */
     RunState state;
     int code;      /* exit code, - signal */
     RunData *data; /* (nullable): what it left */
@@ -53,6 +54,7 @@ typedef struct {
     GPtrArray *combinations; /* Combination */
     GPtrArray *runs;         /* SweepRun, by combination and seed */
     char *plugin_path;       /* (nullable) */
+    char *after;             /* (nullable): the sweep whose checkpoints the runs start with */
     gint64 threads;          /* of each run */
 } Sweep;
 
@@ -67,6 +69,11 @@ gboolean sweep_plan (Sweep *sweep, Invocation *inv, GError **error);
 
 /* The same from the folder's arguments. */
 gboolean sweep_plan_arguments (Sweep *sweep, GError **error);
+/* Whether an argument is the sweep's own, and none of its runs'. */
+gboolean sweep_is_own_argument (const char *text);
+/* Fills what each run starts with, when the sweep is one after another; runs whose predecessor has
+ * not succeeded get none. */
+gboolean sweep_find_starts (Sweep *sweep, GError **error);
 /* Whether the plugins of all combinations are there and take their options. */
 gboolean sweep_check (const Sweep *sweep, DlhRegistry *registry, GError **error);
 
@@ -75,6 +82,8 @@ GPtrArray *sweep_read_arguments (const char *dir, GError **error);
 gboolean sweep_write_arguments (const Sweep *sweep, GError **error);
 /* What became of the runs in earlier sittings. @retry: failed ones count as stopped. */
 gboolean sweep_read_state (Sweep *sweep, gboolean retry, GError **error);
+/* All that is known of the sweep in @dir; @sweep: zeroed. */
+gboolean sweep_read_folder (Sweep *sweep, const char *dir, GError **error);
 gboolean sweep_record (const Sweep *sweep, const SweepRun *run, GError **error);
 
 /* Runs what is not done, @jobs at once. Returns: 0, or the signal that ended it; -1 with @error. */

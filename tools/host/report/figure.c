@@ -31,6 +31,7 @@ const char *const palette[N_COLOURS] = {"#0072B2", "#D55E00", "#009E73",
                                         "#CC79A7", "#E69F00", "#56B4E9"};
 
 static const char *const dashes[] = {"solid", "(12,5)", "(3,4)", "(12,4,3,4)"};
+static const guint marks[] = {6, 4, 8, 12}; // circle, square, triangle, diamond: not filled
 
 static void
 curve_free (gpointer data)
@@ -171,8 +172,9 @@ append_curve (GString *s, const Figure *f, guint id, gboolean bands)
                                     "ps 0.1 notitle, \\\n",
                                     id, colour);
         if (c->points)
-            g_string_append_printf (s, "$d%u using 1:2 with points lc rgb '%s%s' pt 6 ps %s lw 2 ",
+            g_string_append_printf (s, "$d%u using 1:2 with points lc rgb '%s%s' pt %u ps %s lw 2 ",
                                     id, c->faint ? "#A0" : "", c->faint ? colour + 1 : colour,
+                                    marks[c->style / N_COLOURS % G_N_ELEMENTS (marks)],
                                     c->faint ? "0.4" : "0.7");
         else
             g_string_append_printf (s, "$d%u using 1:2 with %s lc rgb '%s%s' lw %s dt %s%s ", id,

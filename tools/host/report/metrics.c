@@ -358,6 +358,20 @@ run_data_free (RunData *run)
     g_free (run);
 }
 
+void
+run_data_adopt (RunData *run, RunData *from, const char *prefix)
+{
+    g_ptr_array_set_free_func (from->series, NULL);
+    for (guint i = 0; i < from->series->len; i++) {
+        Series *s = from->series->pdata[i];
+        g_autofree char *name = g_steal_pointer (&s->name);
+
+        s->name = g_strdup_printf ("%s/%s", prefix, name);
+        g_ptr_array_add (run->series, s);
+    }
+    g_ptr_array_set_size (from->series, 0);
+}
+
 const Series *
 run_data_series (const RunData *run, const char *name)
 {

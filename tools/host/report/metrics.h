@@ -31,6 +31,9 @@ RunData *run_data_read (const char *dir, GError **error);
 void run_data_free (RunData *run);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RunData, run_data_free)
 
+/* Moves the series of @from into @run, named PREFIX/NAME. */
+void run_data_adopt (RunData *run, RunData *from, const char *prefix);
+
 /* (nullable) (transfer none) */
 const Series *run_data_series (const RunData *run, const char *name);
 /* NaN where the run has no such series. */

@@ -15,6 +15,26 @@ check_arguments (GPtrArray *arguments, const RecipeArm *arm, DlhRegistry *regist
     return FALSE;
 }
 
+static gboolean
+check_evaluations (const RecipeExperiment *e, const RecipeArm *arm, const ReproduceOptions *options,
+                   GError **error)
+{
+    g_autoptr (GPtrArray) none = g_ptr_array_new ();
+
+    for (guint i = 0; i < arm->then->len; i++) {
+        const RecipeEvaluation *evaluation = arm->then->pdata[i];
+        g_autoptr (GPtrArray) arguments =
+            reproduce_evaluation_arguments (e, arm, evaluation, none, options->threads);
+        g_auto (Sweep) sweep = {.arguments = g_ptr_array_ref (arguments)};
+
+        if (sweep_plan_arguments (&sweep, error) && sweep_check (&sweep, options->registry, error))
+            continue;
+        g_prefix_error (error, "arm '%s': evaluation '%s': ", arm->name, evaluation->name);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean
 reproduce_check (const RecipeExperiment *e, const ReproduceOptions *options, GError **error)
 {
@@ -26,7 +46,8 @@ reproduce_check (const RecipeExperiment *e, const ReproduceOptions *options, GEr
             reproduce_arguments (e, arm, &e->final, none, options->threads);
 
         if ((!arm->grid->len || check_arguments (tune, arm, options->registry, error)) &&
-            check_arguments (last, arm, options->registry, error))
+            check_arguments (last, arm, options->registry, error) &&
+            check_evaluations (e, arm, options, error))
             continue;
         g_prefix_error (error, "experiment '%s': ", e->name);
         return FALSE;
@@ -53,6 +74,21 @@ data_arguments (GPtrArray *arguments)
     }
     if (!named)
         g_ptr_array_set_size (out, 0);
+    return out;
+}
+
+// The sweeps of an arm: GPtrArray of arguments.
+static GPtrArray *
+all_arguments (const RecipeExperiment *e, const RecipeArm *arm, gint64 threads)
+{
+    GPtrArray *out = g_ptr_array_new_with_free_func ((GDestroyNotify)g_ptr_array_unref);
+    g_autoptr (GPtrArray) none = g_ptr_array_new ();
+
+    g_ptr_array_add (out, reproduce_arguments (e, arm, &e->tune, none, threads));
+    g_ptr_array_add (out, reproduce_arguments (e, arm, &e->final, none, threads));
+    for (guint i = 0; i < arm->then->len; i++)
+        g_ptr_array_add (
+            out, reproduce_evaluation_arguments (e, arm, arm->then->pdata[i], none, threads));
     return out;
 }
 
@@ -86,13 +122,10 @@ reproduce_check_data (const RecipeExperiment *e, const ReproduceOptions *options
 {
     for (guint i = 0; i < e->arms->len; i++) {
         const RecipeArm *arm = e->arms->pdata[i];
-        const RecipePhase *phases[] = {&e->tune, &e->final};
+        g_autoptr (GPtrArray) all = all_arguments (e, arm, options->threads);
 
-        for (guint k = 0; k < G_N_ELEMENTS (phases); k++) {
-            g_autoptr (GPtrArray) none = g_ptr_array_new ();
-            g_autoptr (GPtrArray) arguments =
-                reproduce_arguments (e, arm, phases[k], none, options->threads);
-            g_autoptr (GPtrArray) argv = data_arguments (arguments);
+        for (guint k = 0; k < all->len; k++) {
+            g_autoptr (GPtrArray) argv = data_arguments (all->pdata[k]);
 
             if (check_data (argv, options->registry, seen, error))
                 continue;

@@ -2,23 +2,12 @@
 #include <string.h>
 #include <dlhost/dlhost.h>
 #include "../jsonfile.h"
-#include "members.h"
-#include "recipe.h"
+#include "recipe-reader.h"
 
 #define MAX_SEEDS 1000
 #define MAX_STEP G_GINT64_CONSTANT (1000000000000)
 
 /* Parts. */
-
-typedef struct {
-    const char *path;
-    char *data;         /* what {data} stands for */
-    const char *out;    /* (nullable): what {out} stands for */
-    const char *scale;  /* NULL: full */
-    GPtrArray *scales;  /* char*: those that some experiment has */
-    gint64 values;      /* at most so many of each axis; 0: all */
-    gboolean uses_data; /* {data} stood in the experiment that is read */
-} Reader;
 
 static char *
 replace_data (Reader *r, char *text)
@@ -49,8 +38,8 @@ is_run_key (const char *key)
 static const char run_key[] =
     "a kind of plugin (optimizer), an option of it (optimizer.lr) or dtype";
 
-static gboolean
-read_options (Reader *r, Members *m, const char *name, GHashTable *out, GError **error)
+gboolean
+reader_options (Reader *r, Members *m, const char *name, GHashTable *out, GError **error)
 {
     JsonNode *node = members_take (m, name), *value;
     g_auto (Members) inner = {0};
@@ -119,15 +108,18 @@ read_grid (Reader *r, Members *m, GPtrArray *out, GError **error)
 }
 
 static gboolean
-read_arm (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_arm (Reader *r, gpointer into, char *where, JsonNode *node, GError **error)
 {
+    RecipeExperiment *e = into;
     RecipeArm *arm = recipe_arm_new (e);
     g_auto (Members) m = {0};
 
     if (!members_open (&m, r->path, where, node, error) || !members_name (&m, &arm->name, error) ||
         !members_text (&m, "title", FALSE, &arm->title, error) ||
-        !read_options (r, &m, "options", arm->options, error) ||
-        !read_grid (r, &m, arm->grid, error) || !members_end (&m, error))
+        !members_text (&m, "curve", FALSE, &arm->curve, error) ||
+        !reader_options (r, &m, "options", arm->options, error) ||
+        !reader_then (r, &m, arm->then, error) || !read_grid (r, &m, arm->grid, error) ||
+        !members_end (&m, error))
         return FALSE;
     if (!arm->title)
         arm->title = g_strdup (arm->name);
@@ -140,8 +132,9 @@ read_arm (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **
 static const char *const axes[] = {"step", "epoch", "wall", "cpu", NULL};
 
 static gboolean
-read_column (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_column (Reader *r, gpointer into, char *where, JsonNode *node, GError **error)
 {
+    RecipeExperiment *e = into;
     RecipeColumn *column = g_new0 (RecipeColumn, 1);
     static const char *const kinds[] = {"last", "best", NULL};
     g_auto (Members) m = {0};
@@ -170,8 +163,9 @@ read_column (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError
 }
 
 static gboolean
-read_figure (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_figure (Reader *r, gpointer into, char *where, JsonNode *node, GError **error)
 {
+    RecipeExperiment *e = into;
     static const char *const scales[] = {"auto", "log", "linear", NULL};
     RecipeFigure *figure = g_new0 (RecipeFigure, 1);
     g_auto (Members) m = {0};
@@ -182,7 +176,11 @@ read_figure (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError
         !members_name (&m, &figure->name, error) ||
         !members_text (&m, "title", FALSE, &figure->title, error) ||
         !members_text (&m, "metric", TRUE, &figure->metric, error) ||
-        !members_choice (&m, "x", axes, AXIS_STEP, &x, error) ||
+        !members_text (&m, "x_metric", FALSE, &figure->x_metric, error))
+        return FALSE;
+    if (figure->x_metric && members_take (&m, "x"))
+        return members_refuse (&m, "x", "left out where there is 'x_metric'", error);
+    if (!members_choice (&m, "x", axes, AXIS_STEP, &x, error) ||
         !members_choice (&m, "x_scale", scales, SCALE_AUTO, &log_x, error) ||
         !members_choice (&m, "y_scale", scales, SCALE_AUTO, &log_y, error) ||
         !members_end (&m, error))
@@ -195,11 +193,9 @@ read_figure (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError
     return TRUE;
 }
 
-typedef gboolean (*ReadItem) (Reader *, RecipeExperiment *, char *where, JsonNode *, GError **);
-
-static gboolean
-read_list (Reader *r, Members *m, const char *name, gboolean needed, RecipeExperiment *e,
-           ReadItem read, GError **error)
+gboolean
+reader_list (Reader *r, Members *m, const char *name, gboolean needed, gpointer into, ReadItem read,
+             GError **error)
 {
     JsonNode *node = members_take (m, name);
     guint n = node && JSON_NODE_HOLDS_ARRAY (node)
@@ -213,7 +209,7 @@ read_list (Reader *r, Members *m, const char *name, gboolean needed, RecipeExper
     for (guint i = 0; i < n; i++) {
         g_autofree char *place = members_place (m, name);
 
-        if (!read (r, e, g_strdup_printf ("%s[%u]", place, i),
+        if (!read (r, into, g_strdup_printf ("%s[%u]", place, i),
                    json_array_get_element (json_node_get_array (node), i), error))
             return FALSE;
     }
@@ -232,7 +228,7 @@ read_phase (Reader *r, Members *m, const char *name, RecipePhase *phase, GError 
     if (!node)
         return TRUE;
     return members_open (&inner, r->path, members_place (m, name), node, error) &&
-           read_options (r, &inner, "options", phase->options, error) &&
+           reader_options (r, &inner, "options", phase->options, error) &&
            members_count (&inner, "seed", 0, G_MAXINT32, &phase->seed, error) &&
            members_count (&inner, "seeds", 1, MAX_SEEDS, &phase->seeds, error) &&
            (!tune || (members_text (&inner, "by", FALSE, &phase->by, error) &&
@@ -242,14 +238,16 @@ read_phase (Reader *r, Members *m, const char *name, RecipePhase *phase, GError 
 }
 
 static gboolean
-read_one_scale (Reader *r, RecipeExperiment *e, char *where, JsonNode *node, GError **error)
+read_one_scale (Reader *r, RecipeExperiment *e, gboolean chosen, char *where, JsonNode *node,
+                GError **error)
 {
     g_auto (Members) m = {0};
 
     return members_open (&m, r->path, where, node, error) &&
-           read_options (r, &m, "options", e->options, error) &&
+           reader_options (r, &m, "options", e->options, error) &&
            read_phase (r, &m, "tune", &e->tune, error) &&
-           read_phase (r, &m, "final", &e->final, error) && members_end (&m, error);
+           read_phase (r, &m, "final", &e->final, error) &&
+           reader_scaled_then (r, &m, chosen, error) && members_end (&m, error);
 }
 
 // The other scales are read as well, for what is wrong in them.
@@ -270,8 +268,8 @@ read_scales (Reader *r, Members *m, RecipeExperiment *e, GError **error)
         gboolean chosen = g_strcmp0 (r->scale, key) == 0;
         RecipeExperiment *scratch = chosen ? NULL : recipe_experiment_new ();
         gint64 values = r->values;
-        gboolean ok =
-            read_one_scale (r, chosen ? e : scratch, members_place (&all, key), value, error);
+        gboolean ok = read_one_scale (r, chosen ? e : scratch, chosen, members_place (&all, key),
+                                      value, error);
 
         if (!chosen) {
             recipe_experiment_free (scratch);
@@ -347,17 +345,20 @@ read_experiment (Reader *r, Recipe *recipe, char *where, JsonNode *node, GError 
     g_ptr_array_add (recipe->experiments, e);
     r->values = 0;
     r->uses_data = FALSE;
+    g_ptr_array_set_size (r->scaled, 0);
     if (!members_open (&m, r->path, where, node, error) || !members_name (&m, &e->name, error) ||
         !members_text (&m, "title", TRUE, &e->title, error) ||
         !members_text (&m, "reported", FALSE, &e->reported, error) ||
         !members_text (&m, "note", FALSE, &e->note, error) ||
-        !read_options (r, &m, "options", e->options, error) ||
+        !reader_options (r, &m, "options", e->options, error) ||
         !read_phase (r, &m, "tune", &e->tune, error) ||
         !read_phase (r, &m, "final", &e->final, error) || !read_scales (r, &m, e, error) ||
-        !read_list (r, &m, "arms", TRUE, e, read_arm, error) ||
-        !read_list (r, &m, "table", TRUE, e, read_column, error) ||
-        !read_list (r, &m, "figures", FALSE, e, read_figure, error) || !members_end (&m, error) ||
-        !check_budgets (&m, e, error) || !check_columns (&m, e, error))
+        !reader_then (r, &m, e->then, error) ||
+        !reader_list (r, &m, "arms", TRUE, e, read_arm, error) ||
+        !reader_list (r, &m, "table", TRUE, e, read_column, error) ||
+        !reader_list (r, &m, "figures", FALSE, e, read_figure, error) || !members_end (&m, error) ||
+        !reader_resolve_then (r, e, error) || !check_budgets (&m, e, error) ||
+        !check_columns (&m, e, error))
         return FALSE;
     e->uses_data = r->uses_data;
     for (guint i = 0; i + 1 < recipe->experiments->len; i++)
@@ -413,11 +414,13 @@ recipe_read (const char *path, const char *scale, const char *data, const char *
 {
     g_autoptr (JsonNode) root = json_file_read (path, "recipe", error);
     g_autoptr (GPtrArray) scales = g_ptr_array_new_with_free_func (g_free);
+    g_autoptr (GPtrArray) scaled = g_ptr_array_new_with_free_func (scaled_evaluation_free);
     g_autoptr (Recipe) recipe = g_new0 (Recipe, 1);
     g_auto (Members) m = {0};
     Reader r = {.path = path,
                 .scale = g_strcmp0 (scale, "full") == 0 ? NULL : scale,
                 .scales = scales,
+                .scaled = scaled,
                 .out = out};
     gboolean ok;
 

@@ -8,6 +8,8 @@ arm_free (gpointer data)
 
     g_free (arm->name);
     g_free (arm->title);
+    g_free (arm->curve);
+    g_clear_pointer (&arm->then, g_ptr_array_unref);
     g_hash_table_unref (arm->options);
     g_ptr_array_unref (arm->grid);
     g_free (arm);
@@ -32,6 +34,7 @@ plot_free (gpointer data)
     g_free (figure->name);
     g_free (figure->title);
     g_free (figure->metric);
+    g_free (figure->x_metric);
     g_free (figure);
 }
 
@@ -39,6 +42,25 @@ GHashTable *
 recipe_settings_new (void)
 {
     return g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+}
+
+RecipeEvaluation *
+recipe_evaluation_new (void)
+{
+    RecipeEvaluation *evaluation = g_new0 (RecipeEvaluation, 1);
+
+    evaluation->options = recipe_settings_new ();
+    return evaluation;
+}
+
+void
+recipe_evaluation_free (gpointer data)
+{
+    RecipeEvaluation *evaluation = data;
+
+    g_free (evaluation->name);
+    g_hash_table_unref (evaluation->options);
+    g_free (evaluation);
 }
 
 RecipeExperiment *
@@ -49,6 +71,7 @@ recipe_experiment_new (void)
     e->options = recipe_settings_new ();
     e->tune = (RecipePhase){.options = recipe_settings_new (), .seeds = 1};
     e->final = (RecipePhase){.options = recipe_settings_new (), .seeds = 3, .seed = 1000};
+    e->then = g_ptr_array_new_with_free_func (recipe_evaluation_free);
     e->arms = g_ptr_array_new_with_free_func (arm_free);
     e->table = g_ptr_array_new_with_free_func (column_free);
     e->figures = g_ptr_array_new_with_free_func (plot_free);
@@ -67,6 +90,7 @@ recipe_experiment_free (RecipeExperiment *e)
     g_hash_table_unref (e->final.options);
     g_free (e->tune.by);
     g_free (e->final.by);
+    g_ptr_array_unref (e->then);
     g_ptr_array_unref (e->arms);
     g_ptr_array_unref (e->table);
     g_ptr_array_unref (e->figures);
@@ -92,6 +116,7 @@ recipe_arm_new (RecipeExperiment *e)
 
     arm->options = recipe_settings_new ();
     arm->grid = g_ptr_array_new_with_free_func (sweep_axis_free);
+    arm->then = g_ptr_array_new_with_free_func (recipe_evaluation_free);
     g_ptr_array_add (e->arms, arm);
     return arm;
 }

@@ -15,11 +15,19 @@ typedef struct {
     char *by;      /* the metric that chooses */
 } RecipePhase;
 
+/* Runs after the final ones, each from the checkpoint that one of them left. */
+typedef struct {
+    char *name;
+    GHashTable *options; /* on top of the run's */
+} RecipeEvaluation;
+
 /* One of the methods that are compared. */
 typedef struct {
     char *name, *title;
+    char *curve; /* (nullable): arms of the same one are points of a curve in scatter plots */
     GHashTable *options;
     GPtrArray *grid; /* SweepAxis; empty: not tuned */
+    GPtrArray *then; /* RecipeEvaluation: the experiment's too */
 } RecipeArm;
 
 typedef enum {
@@ -39,6 +47,7 @@ typedef struct {
 
 typedef struct {
     char *name, *title, *metric;
+    char *x_metric; /* (nullable): instead of curves, last values against those of this metric */
     CurveOptions curves;
 } RecipeFigure;
 
@@ -47,6 +56,7 @@ typedef struct {
     char *reported, *note; /* (nullable) */
     GHashTable *options;
     RecipePhase tune, final;
+    GPtrArray *then;                   /* RecipeEvaluation; as written: arms have them all */
     GPtrArray *arms, *table, *figures; /* RecipeArm, RecipeColumn, RecipeFigure */
     gboolean uses_data;                /* {data} stands in it */
 } RecipeExperiment;
@@ -71,6 +81,8 @@ void recipe_experiment_free (RecipeExperiment *experiment);
 /* (transfer none): one more arm. */
 RecipeArm *recipe_arm_new (RecipeExperiment *experiment);
 GHashTable *recipe_settings_new (void);
+RecipeEvaluation *recipe_evaluation_new (void);
+void recipe_evaluation_free (gpointer evaluation);
 
 /* How many settings the arm is tried with; 1 when it is not tuned. */
 guint recipe_arm_budget (const RecipeExperiment *experiment, const RecipeArm *arm);

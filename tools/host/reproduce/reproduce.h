@@ -13,8 +13,9 @@ typedef struct {
     char *chosen;         /* (nullable): "lr=0.1, momentum=0.9"; NULL: not tuned */
     char *edges;          /* (nullable): keys whose best value is an end of the axis: "lr" */
     double tuned;         /* the metric that chose, NaN: not tuned */
-    GPtrArray *runs;      /* RunData: final runs that finished */
+    GPtrArray *runs;      /* RunData: final runs that finished, with their evaluations' metrics */
     guint wanted, failed; /* final runs; of them those that failed */
+    guint lacking;        /* evaluations of them that have not succeeded */
 } ArmOutcome;
 
 typedef struct {
@@ -36,6 +37,11 @@ typedef struct {
  * (element-type SweepSetting): of tuning; NULL: this is the tuning. */
 GPtrArray *reproduce_arguments (const RecipeExperiment *experiment, const RecipeArm *arm,
                                 const RecipePhase *phase, GPtrArray *chosen, gint64 threads);
+/* The same of an evaluation's, without --after. Where it names a plugin, the options of the run's
+ * plugin of that kind are left out. */
+GPtrArray *reproduce_evaluation_arguments (const RecipeExperiment *experiment, const RecipeArm *arm,
+                                           const RecipeEvaluation *evaluation, GPtrArray *chosen,
+                                           gint64 threads);
 /* FALSE when an option of some run is wrong: before anything runs. */
 gboolean reproduce_check (const RecipeExperiment *experiment, const ReproduceOptions *options,
                           GError **error);
@@ -52,6 +58,11 @@ Outcome *reproduce_run (const RecipeExperiment *experiment, const ReproduceOptio
 /* (transfer full): what was reached, and what tuning chose. */
 Table *reproduce_table (const Outcome *outcome);
 Table *reproduce_tuning (const Outcome *outcome);
+/* (transfer full): last values of a metric against those of another, a point a run. */
+Figure *reproduce_scatter (const Outcome *outcome, const RecipeFigure *plan);
+/* Mean and standard error of @values over the arm's runs; FALSE and NaN unless all runs that ended
+ * have one. */
+gboolean reproduce_mean (const ArmOutcome *arm, const double *values, double *mean, double *error);
 /* Writes DIR/EXPERIMENT/NAME.svg and .png; @names: (out) (element-type utf8):
  * "autoencoder/loss.svg". */
 gboolean reproduce_figures (const Outcome *outcome, const char *dir, GPtrArray *names,

@@ -92,12 +92,26 @@ measure (const RunData *run, const RecipeColumn *column, double target)
     return run_data_last (run, column->metric);
 }
 
+// A mean over those runs alone that have a number would flatter.
+gboolean
+reproduce_mean (const ArmOutcome *a, const double *values, double *mean, double *error)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < a->runs->len; i++)
+        n += isfinite (values[i]) != 0;
+    *mean = *error = NAN;
+    if (!n || n != a->runs->len + a->failed)
+        return FALSE;
+    mean_and_error (values, n, mean, error);
+    return TRUE;
+}
+
 typedef struct {
     double mean, error;
     guint n; /* runs that have a number */
 } Mean;
 
-// A mean over those runs alone that have a number would flatter.
 static Mean
 measure_arm (const ArmOutcome *a, const RecipeColumn *column, double target)
 {
@@ -111,8 +125,7 @@ measure_arm (const ArmOutcome *a, const RecipeColumn *column, double target)
                         : measure (a->runs->pdata[i], column, target);
         cell.n += isfinite (values[i]) != 0;
     }
-    if (cell.n && cell.n == a->runs->len + a->failed)
-        mean_and_error (values, a->runs->len, &cell.mean, &cell.error);
+    reproduce_mean (a, values, &cell.mean, &cell.error);
     return cell;
 }
 
@@ -306,7 +319,8 @@ reproduce_figures (const Outcome *o, const char *dir, GPtrArray *names, GError *
 
     for (guint i = 0; i < e->figures->len; i++) {
         const RecipeFigure *plan = e->figures->pdata[i];
-        Figure *f = curves_figure (groups, plan->metric, &plan->curves, error);
+        Figure *f = plan->x_metric ? reproduce_scatter (o, plan)
+                                   : curves_figure (groups, plan->metric, &plan->curves, error);
 
         if (!f)
             return FALSE;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,14 +115,6 @@ run_sweep (GPtrArray *arguments, const char *dir, const char *by, const Reproduc
 
 /* What was found. */
 
-static gboolean
-read_sweep (Sweep *sweep, const char *dir, GError **error)
-{
-    sweep->dir = g_strdup (dir);
-    return (sweep->arguments = sweep_read_arguments (dir, error)) != NULL &&
-           sweep_plan_arguments (sweep, error) && sweep_read_state (sweep, FALSE, error);
-}
-
 // Numbers at either end of their axis: a better one may lie beyond.
 static void
 note_edge (ArmOutcome *a, const SweepSetting *s, GString *edges)
@@ -175,7 +168,7 @@ read_finals (ArmOutcome *a, const char *dir, GError **error)
 {
     g_auto (Sweep) sweep = {0};
 
-    if (!read_sweep (&sweep, dir, error))
+    if (!sweep_read_folder (&sweep, dir, error))
         return FALSE;
     for (guint i = 0; i < sweep.runs->len; i++) {
         const SweepRun *run = sweep.runs->pdata[i];
@@ -191,19 +184,61 @@ read_finals (ArmOutcome *a, const char *dir, GError **error)
     return TRUE;
 }
 
+static RunData *
+run_of_seed (const ArmOutcome *a, const char *seed)
+{
+    for (guint i = 0; i < a->runs->len; i++)
+        if (g_strcmp0 (g_hash_table_lookup (((RunData *)a->runs->pdata[i])->config, "seed"),
+                       seed) == 0)
+            return a->runs->pdata[i];
+    return NULL;
+}
+
+// What evaluations measured becomes metrics of the runs, NAME/METRIC.
+static gboolean
+read_evaluations (ArmOutcome *a, const char *dir, const char *name, GError **error)
+{
+    g_auto (Sweep) sweep = {0};
+
+    if (!sweep_read_folder (&sweep, dir, error))
+        return FALSE;
+    for (guint i = 0; i < sweep.runs->len; i++) {
+        const SweepRun *run = sweep.runs->pdata[i];
+        g_autofree char *folder = g_build_filename (dir, run->name, NULL);
+        g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, run->seed);
+        g_autoptr (RunData) data = NULL;
+        RunData *into = run_of_seed (a, seed);
+
+        if (!into || run->state != RUN_DONE) {
+            a->lacking++;
+            continue;
+        }
+        if (!(data = run_data_read (folder, error)))
+            return FALSE;
+        run_data_adopt (into, data, name);
+    }
+    return TRUE;
+}
+
 /* An arm. */
+
+static void announce (const RecipeExperiment *e, const RecipeArm *arm,
+                      const ReproduceOptions *options, const char *format, ...)
+    G_GNUC_PRINTF (4, 5);
 
 static void
 announce (const RecipeExperiment *e, const RecipeArm *arm, const ReproduceOptions *options,
-          gboolean tuning)
+          const char *format, ...)
 {
+    va_list args;
+
     if (options->quiet || options->tabulate)
         return;
-    if (tuning)
-        printf ("\n%s, %s: tuning, %u settings\n", e->title, arm->title,
-                recipe_arm_budget (e, arm));
-    else
-        printf ("\n%s, %s: %" G_GINT64_FORMAT " seeds\n", e->title, arm->title, e->final.seeds);
+    printf ("\n%s, %s: ", e->title, arm->title);
+    va_start (args, format);
+    vprintf (format, args);
+    va_end (args);
+    putchar ('\n');
 }
 
 // Sweeps end with EXIT_RUN_FAILED when no run succeeded: a result of the arm, and no reason to
@@ -214,37 +249,74 @@ goes_on (int code)
     return code == EXIT_SUCCESS || code == EXIT_RUN_FAILED;
 }
 
+// @chosen: (out): the settings of the final runs, when EXIT_SUCCESS is returned.
 static int
-run_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *options, GError **error)
+tune_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *options,
+          GPtrArray **chosen, GError **error)
 {
-    g_autofree char *tune = g_build_filename (options->dir, e->name, "tune", a->arm->name, NULL);
-    g_autofree char *last = g_build_filename (options->dir, e->name, "final", a->arm->name, NULL);
-    g_autoptr (GPtrArray) chosen = NULL, arguments = NULL;
+    g_autofree char *dir = g_build_filename (options->dir, e->name, "tune", a->arm->name, NULL);
+    g_autoptr (GPtrArray) arguments = NULL;
     g_auto (Sweep) sweep = {0};
     int code;
 
-    if (a->arm->grid->len) {
-        arguments = reproduce_arguments (e, a->arm, &e->tune, NULL, options->threads);
-        announce (e, a->arm, options, TRUE);
-        code = run_sweep (arguments, tune, e->tune.by, options, error);
-        if (!goes_on (code) || (code && options->tabulate))
-            return code;
-        if (!read_sweep (&sweep, tune, error))
-            return -1;
-        chosen = read_choice (a, &sweep, e->tune.by, error);
-        if (!chosen)
-            return error && *error ? -1 : EXIT_RUN_FAILED;
-        g_clear_pointer (&arguments, g_ptr_array_unref);
-    } else
-        chosen = g_ptr_array_new ();
+    if (!a->arm->grid->len) {
+        *chosen = g_ptr_array_new ();
+        return EXIT_SUCCESS;
+    }
+    arguments = reproduce_arguments (e, a->arm, &e->tune, NULL, options->threads);
+    announce (e, a->arm, options, "tuning, %u settings", recipe_arm_budget (e, a->arm));
+    code = run_sweep (arguments, dir, e->tune.by, options, error);
+    if (!goes_on (code) || (code && options->tabulate))
+        return code;
+    if (!sweep_read_folder (&sweep, dir, error))
+        return -1;
+    *chosen = read_choice (a, &sweep, e->tune.by, error);
+    if (!*chosen)
+        return error && *error ? -1 : EXIT_RUN_FAILED;
+    return EXIT_SUCCESS;
+}
+
+static int
+evaluate_arm (const RecipeExperiment *e, ArmOutcome *a, const RecipeEvaluation *evaluation,
+              GPtrArray *chosen, const char *finals, const ReproduceOptions *options,
+              GError **error)
+{
+    g_autofree char *dir =
+        g_build_filename (options->dir, e->name, "then", a->arm->name, evaluation->name, NULL);
+    g_autoptr (GPtrArray) arguments =
+        reproduce_evaluation_arguments (e, a->arm, evaluation, chosen, options->threads);
+    int code;
+
+    g_ptr_array_add (arguments, g_strdup_printf ("--after=%s", finals));
+    announce (e, a->arm, options, "evaluation %s", evaluation->name);
+    code = run_sweep (arguments, dir, NULL, options, error);
+    if (!goes_on (code) || (code && options->tabulate))
+        return code;
+    return read_evaluations (a, dir, evaluation->name, error) ? EXIT_SUCCESS : -1;
+}
+
+static int
+run_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *options, GError **error)
+{
+    g_autofree char *last = g_build_filename (options->dir, e->name, "final", a->arm->name, NULL);
+    g_autoptr (GPtrArray) chosen = NULL, arguments = NULL;
+    int code = tune_arm (e, a, options, &chosen, error);
+
+    if (code != EXIT_SUCCESS)
+        return code;
     arguments = reproduce_arguments (e, a->arm, &e->final, chosen, options->threads);
-    announce (e, a->arm, options, FALSE);
+    announce (e, a->arm, options, "%" G_GINT64_FORMAT " seeds", e->final.seeds);
     code = run_sweep (arguments, last, NULL, options, error);
     if (!goes_on (code) || (code && options->tabulate))
         return code;
     if (!read_finals (a, last, error))
         return -1;
-    return a->runs->len == a->wanted ? EXIT_SUCCESS : EXIT_RUN_FAILED;
+    for (guint i = 0; i < a->arm->then->len && a->runs->len; i++) {
+        code = evaluate_arm (e, a, a->arm->then->pdata[i], chosen, last, options, error);
+        if (!goes_on (code))
+            return code;
+    }
+    return a->runs->len == a->wanted && !a->lacking ? EXIT_SUCCESS : EXIT_RUN_FAILED;
 }
 
 Outcome *
