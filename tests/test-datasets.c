@@ -477,6 +477,29 @@ text_small (void)
 }
 
 static void
+text_cut (void)
+{
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *settings = g_strdup_printf (
+        "dir=%s train=t valid=v test= seq_len=2 lanes=1 limit=5 vocabulary=3", dir);
+    g_autofree char *path = test_write_file (dir, "t", "d b a a\nc b c e", -1);
+    g_autofree char *valid = test_write_file (dir, "v", "c b z\na d", -1);
+    g_autoptr (DlhData) data = load_well ("text", settings);
+    // Two each of <eos>, a, b and c in all the text: the first two of their bytes stay.
+    // d b a a .    with <eos> 0, <unk> 1, a 2; c b z . a
+    static const double x[] = {1, 1, 2, 2}, y[] = {1, 2, 2, 0}, z[] = {1, 1, 1, 0};
+
+    g_assert_nonnull (path);
+    g_assert_nonnull (valid);
+    if (!data)
+        return;
+    g_assert_cmpint (dlh_data_vocabulary (data), ==, 3);
+    test_assert_tensor (dlh_data_inputs (data, DLH_SPLIT_TRAIN), x, 4, 0);
+    test_assert_tensor (dlh_data_targets (data, DLH_SPLIT_TRAIN), y, 4, 0);
+    test_assert_tensor (dlh_data_inputs (data, DLH_SPLIT_VALID), z, 4, 0);
+}
+
+static void
 text_refusals (void)
 {
     g_autoptr (TestDir) dir = test_temp_dir ();
@@ -563,6 +586,7 @@ main (int argc, char **argv)
     g_test_add_func ("/datasets/text/ptb-words/stream", ptb_words);
     g_test_add_func ("/datasets/text/ptb-characters/stream", ptb_characters);
     g_test_add_func ("/datasets/text/small/by-hand", text_small);
+    g_test_add_func ("/datasets/text/cut/by-hand", text_cut);
     g_test_add_func ("/datasets/text/refusals/say-why", text_refusals);
     return g_test_run ();
 }

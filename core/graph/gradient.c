@@ -23,23 +23,34 @@ find_needed (DlhNode *y, DlhNode *const *xs, guint n)
     return needed;
 }
 
-static void
-accumulate (DlhNode **grads, DlhNode *x, DlhNode *dx)
+// All uses of a node have later ids: once the way back has come to it, nothing is added.
+static DlhNode *
+total (GPtrArray **terms, guint id)
 {
-    grads[x->id] = grads[x->id] ? dlh_add (grads[x->id], dx) : dx;
+    return terms[id] ? dlh_gradient_sum ((DlhNode **)terms[id]->pdata, terms[id]->len) : NULL;
+}
+
+static void
+add_term (GPtrArray **terms, const DlhNode *x, DlhNode *dx)
+{
+    if (!terms[x->id])
+        terms[x->id] = g_ptr_array_new ();
+    g_ptr_array_add (terms[x->id], dx);
 }
 
 static void
 backward (DlhNode *y, DlhNode *dy, const gboolean *needed, DlhNode **grads)
 {
     DlhGraph *graph = y->graph;
+    g_autofree GPtrArray **terms = g_new0 (GPtrArray *, y->id + 1);
 
-    grads[y->id] = dy;
+    add_term (terms, y, dy);
     for (guint id = y->id + 1; id-- > 0 && dlh_graph_check (graph, NULL);) {
         DlhNode *node = dlh_graph_node (graph, id);
         g_autofree DlhNode **dx = NULL;
         g_autofree char *scope = NULL;
 
+        grads[id] = total (terms, id);
         if (!grads[id] || !needed[id] || !node->op->vjp)
             continue;
         dx = g_new0 (DlhNode *, node->n_inputs);
@@ -50,8 +61,11 @@ backward (DlhNode *y, DlhNode *dy, const gboolean *needed, DlhNode **grads)
         dlh_graph_pop_scope (graph);
         for (guint k = 0; k < node->n_inputs; k++)
             if (dx[k] && needed[node->inputs[k]->id])
-                accumulate (grads, node->inputs[k], dx[k]);
+                add_term (terms, node->inputs[k], dx[k]);
     }
+    for (guint id = 0; id <= y->id; id++)
+        if (terms[id])
+            g_ptr_array_unref (terms[id]);
 }
 
 void

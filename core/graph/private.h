@@ -71,6 +71,8 @@ typedef struct {
 } DlhSumAttrs;
 
 const char *dlh_input_name (const DlhNode *node);
+/* The sum of @n > 0 gradients of one value; @terms is used up. gradient-sum.c */
+DlhNode *dlh_gradient_sum (DlhNode **terms, guint n);
 /* marked[id] for the roots and all their ancestors; Returns: (transfer full). */
 gboolean *dlh_graph_ancestors (DlhNode *const *roots, guint n_roots, guint *n_nodes);
 /* The stream that a random node draws from, NULL for other nodes. A function that has such nodes adds

@@ -4,7 +4,8 @@
  * The text is cut into lanes that are read side by side: row i * lanes + b continues row
  * (i - 1) * lanes + b, and what does not fill a last row in every lane is left out.
  *
- * The vocabulary is that of the training text, in the order of its bytes. Level char takes the
+ * The vocabulary is that of the whole training text, or its most frequent tokens, in the order of
+ * their bytes. Level char takes the
  * blanks off both ends of a line and writes a blank as '_' (the rule behind ptb.char.*). */
 #include <string.h>
 #include <dlhost/dlhost.h>
@@ -22,6 +23,8 @@ typedef struct {
     gboolean line_end;
     gint64 seq_len;
     gint64 lanes;
+    gint64 limit;
+    gint64 vocabulary;
 } TextOptions;
 
 /* A text as a walk over its tokens. Nothing is copied. */
@@ -29,6 +32,7 @@ typedef struct {
     const char *p, *end;
     const char *line_end; /* NULL: a new line begins at p */
     gboolean chars, mark;
+    gint64 left; /* tokens that may still be read */
 } Walk;
 
 static gboolean
@@ -53,6 +57,8 @@ text_next (Walk *w, const char **token, gsize *n)
 {
     const char *stop;
 
+    if (w->left-- <= 0)
+        return FALSE;
     for (;;) {
         if (!w->line_end && w->p >= w->end)
             return FALSE;
@@ -94,7 +100,7 @@ text_walk (GBytes *text, const TextOptions *opt)
     const char *p = g_bytes_get_data (text, &n);
 
     return (Walk){.p = p, .end = p + n, .chars = strcmp (opt->level, "char") == 0,
-                  .mark = opt->line_end};
+                  .mark = opt->line_end, .left = G_MAXINT64};
 }
 
 static guint
@@ -134,6 +140,48 @@ text_compare (gconstpointer a, gconstpointer b)
     return g_bytes_compare (*(GBytes *const *) a, *(GBytes *const *) b);
 }
 
+typedef struct {
+    GBytes *token;
+    guint count;
+} Entry;
+
+// The most frequent first; of equals, the smaller bytes.
+static int
+entry_compare (gconstpointer a, gconstpointer b)
+{
+    const Entry *p = a, *q = b;
+
+    if (p->count != q->count)
+        return p->count > q->count ? -1 : 1;
+    return g_bytes_compare (p->token, q->token);
+}
+
+// Leaves the @n most frequent tokens, with the one that stands for all others among them.
+static void
+text_cut (GHashTable *seen, gint64 n)
+{
+    g_autoptr (GBytes) unknown = g_bytes_new_static (UNKNOWN, strlen (UNKNOWN));
+    g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (Entry));
+    GHashTableIter iter;
+    gpointer key, count;
+    gint64 kept = 1;
+
+    if (n == 0 || g_hash_table_size (seen) <= n)
+        return;
+    g_hash_table_insert (seen, g_bytes_ref (unknown), GUINT_TO_POINTER (1));
+    g_hash_table_iter_init (&iter, seen);
+    while (g_hash_table_iter_next (&iter, &key, &count)) {
+        Entry entry = {key, GPOINTER_TO_UINT (count)};
+
+        if (!g_bytes_equal (key, unknown))
+            g_array_append_val (entries, entry);
+    }
+    g_array_sort (entries, entry_compare);
+    for (guint i = 0; i < entries->len; i++)
+        if (++kept > n)
+            g_hash_table_remove (seen, g_array_index (entries, Entry, i).token);
+}
+
 // (transfer full): token -> its number + 1.
 static GHashTable *
 text_vocabulary (GBytes *text, const TextOptions *opt)
@@ -149,11 +197,10 @@ text_vocabulary (GBytes *text, const TextOptions *opt)
     while (text_next (&w, &token, &n)) {
         GBytes *key = g_bytes_new_static (token, n);
 
-        if (g_hash_table_contains (seen, key))
-            g_bytes_unref (key);
-        else
-            g_hash_table_add (seen, key);
+        count = GPOINTER_TO_UINT (g_hash_table_lookup (seen, key));
+        g_hash_table_insert (seen, key, GUINT_TO_POINTER (count + 1));
     }
+    text_cut (seen, opt->vocabulary);
     tokens = g_hash_table_get_keys_as_array (seen, &count);
     qsort (tokens, count, sizeof *tokens, text_compare);
     for (guint i = 0; i < count; i++)
@@ -173,6 +220,8 @@ text_encode (GBytes *text, const char *name, GHashTable *vocabulary, const TextO
     const char *token;
     gsize n;
 
+    if (opt->limit)
+        w.left = opt->limit;
     while (text_next (&w, &token, &n)) {
         g_autoptr (GBytes) key = g_bytes_new_static (token, n);
         guint number = GPOINTER_TO_UINT (g_hash_table_lookup (vocabulary, key));
@@ -284,6 +333,11 @@ DLH_PLUGIN_DEFINE (DLH_DATASET, text, TextOptions,
         DLH_BOOL_OPTION (TextOptions, line_end, true, "A token <eos> at the end of each line"),
         DLH_INT (TextOptions, seq_len, 35, 1, 1e6, "Steps of a row", .unit = "tokens"),
         DLH_INT (TextOptions, lanes, 20, 1, 1e6,
-                 "Places in the text that are read side by side: the batch size")),
+                 "Places in the text that are read side by side: the batch size"),
+        DLH_INT (TextOptions, limit, 0, 0, 1e12, "Of each text, from its beginning; 0: all",
+                 .unit = "tokens"),
+        DLH_INT (TextOptions, vocabulary, 0, 0, 1e9,
+                 "At most so many, the most frequent and <unk> for all others; 0: all",
+                 .unit = "tokens")),
     .name = "text", .version = "1.0", .paper = "Mikolov et al. 2010",
     .summary = "Running text for language models, by words or characters");
