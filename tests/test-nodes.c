@@ -90,6 +90,58 @@ seed_weights_the_gradient (void)
     dlh_tensor_unref (in[1]);
 }
 
+// Slices with gaps, overlaps, steps and along both axes; each counts by a power of ten of its own.
+static void
+slices_add_up (void)
+{
+    static const struct {
+        int axis;
+        gint64 start, stop, step;
+    } slices[] = {{0, 3, 5, 1}, {0, 0, 1, 1}, {0, 2, 4, 1}, {1, 1, 3, 1},
+                  {0, 1, 2, 1}, {1, 0, 4, 2}, {0, 0, 1, 1}, {0, 0, 5, 1}};
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    DlhNode *x = dlh_input (graph, "x", DLH_F64, dlh_shape (5, 4)), *loss = NULL;
+    g_autoptr (DlhTensor) in = test_tensor_random (DLH_F64, dlh_shape (5, 4), 1);
+    g_autoptr (DlhTensor) got = NULL;
+    double want[20] = {0}, weight = 1;
+
+    for (guint k = 0; k < G_N_ELEMENTS (slices); k++, weight *= 10) {
+        DlhNode *part =
+            dlh_slice (x, slices[k].axis, slices[k].start, slices[k].stop, slices[k].step);
+        DlhNode *term = dlh_scale (dlh_sum_all (part), weight);
+
+        loss = loss ? dlh_add (loss, term) : term;
+        for (gint64 i = 0; i < 20; i++) {
+            const gint64 at = slices[k].axis ? i % 4 : i / 4;
+
+            if (at >= slices[k].start && at < slices[k].stop &&
+                (at - slices[k].start) % slices[k].step == 0)
+                want[i] += weight;
+        }
+    }
+    got = test_run (dlh_gradient (loss, x), &in, 1);
+    test_assert_tensor (got, want, 20, 0);
+}
+
+// As a recurrence reads its inputs: no array of the whole size for each of the steps.
+static void
+steps_are_joined (void)
+{
+    g_autoptr (DlhGraph) graph = dlh_graph_new ();
+    DlhNode *x = dlh_input (graph, "x", DLH_F64, dlh_shape (3, 2)), *h = NULL, *dx, *ddx;
+
+    for (gint64 t = 0; t < 3; t++) {
+        DlhNode *in = dlh_index (x, 0, t);
+
+        h = dlh_tanh (h ? dlh_add (h, in) : in);
+    }
+    dx = dlh_gradient (dlh_sum_all (h), x);
+    g_assert_true (dlh_node_is (dx, "concat"));
+    g_assert_cmpint (dlh_node_n_inputs (dx), ==, 3);
+    ddx = dlh_gradient (dlh_sum_all (dlh_square (dx)), x);
+    g_assert_true (dlh_node_is (ddx, "concat"));
+}
+
 static void
 no_path_gives_zeros (void)
 {
@@ -273,6 +325,8 @@ main (int argc, char **argv)
     g_test_add_func ("/nodes/error/two-graphs", two_graphs_do_not_mix);
     g_test_add_func ("/nodes/gradient/three-of-tanh", derivatives_of_tanh);
     g_test_add_func ("/nodes/gradient/seed-weights", seed_weights_the_gradient);
+    g_test_add_func ("/nodes/gradient/slices-add-up", slices_add_up);
+    g_test_add_func ("/nodes/gradient/steps-are-joined", steps_are_joined);
     g_test_add_func ("/nodes/gradient/no-path-zeros", no_path_gives_zeros);
     g_test_add_func ("/nodes/jvp/directional-derivative", jvp_is_directional_derivative);
     g_test_add_func ("/nodes/uses/found-through-views", uses_are_found);
