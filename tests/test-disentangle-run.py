@@ -161,21 +161,52 @@ def noisy_weights():
     assert "--objective=elbo changes the loss of training" in text, text
 
 
-def stops():
-    """A long run ends at the first signal, and says what is kept."""
-    process = subprocess.Popen(
-        [DLHOST, *[s for s in SCORE if "samples" not in s], DATA.replace("position_step=8", "position_step=1"),
-         "--task.estimator=samples", "--task.samples=100000", "--out=stopped"],
-        cwd=DIR, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+LONG = [*[s for s in SCORE if "samples" not in s], DATA.replace("position_step=8", "position_step=4"),
+        "--task.estimator=both", "--task.samples=3000", "--task.batch=50", "--task.checkpoint=0"]
+
+
+def wait_for_checkpoint(process, folder, above):
+    """The number of a checkpoint above @above, or of the last one when the run has ended."""
     begun = time.monotonic()
-    while not (DIR / "stopped" / "config.json").exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() - begun < 60, "it did not begin"
-        time.sleep(0.01)
-    time.sleep(0.3)
+    while True:
+        ended = process.poll() is not None
+        steps = [int(p.stem.split("-")[1]) for p in (DIR / folder).glob("checkpoint-*.safetensors")]
+        if ended or (steps and max(steps) > above):
+            return max(steps)
+        assert time.monotonic() - begun < 60, "it wrote no checkpoint"
+        time.sleep(0.002)
+
+
+def killed_runs_go_on():
+    """Killed again and again, it ends with the bytes of a run that was left alone."""
+    run(*LONG, "--out=whole")
+    args, at, kills = [*LONG, "--out=killed"], -1, set()
+    while True:
+        process = subprocess.Popen([DLHOST, *args], cwd=DIR, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Not at every step: each stage is hit.
+        at = wait_for_checkpoint(process, "killed", at + 60 if len(kills) < 12 else 10**6)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.wait()
+        kills.add(at)
+        args = ["resume", "killed"]
+    assert process.returncode == 0 and len(kills) > 4, (process.returncode, kills)
+    assert final("whole") == final("killed")
+    for name in ("disentangle.csv", "images/traversals-0.png", "images/responses-0.png",
+                 "figures/information.json", "figures/response-scale.json"):
+        assert (DIR / "whole" / name).read_bytes() == (DIR / "killed" / name).read_bytes(), name
+
+
+def stops():
+    """A long run ends at the first signal, and says how to go on."""
+    process = subprocess.Popen([DLHOST, *[s.replace("=3000", "=100000") for s in LONG], "--out=stopped"], cwd=DIR,
+                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    at = wait_for_checkpoint(process, "stopped", -1)
     process.send_signal(signal.SIGINT)
     text = process.communicate(timeout=60)[0]
-    assert process.returncode != 0 and "nothing is kept" in text, (process.returncode, text)
+    assert process.returncode == 130 and "go on with: dlhost resume stopped" in text, (process.returncode, text)
+    assert wait_for_checkpoint(process, "stopped", 0) >= at
 
 
 def refusals():
@@ -200,6 +231,7 @@ TESTS = [
     ("/disentangle-run/weights/train", training_draws_by_weight),
     ("/disentangle-run/other-data/divergence-alone", other_data),
     ("/disentangle-run/noisy-weights/latent-still", noisy_weights),
+    ("/disentangle-run/killed/same-bytes", killed_runs_go_on),
     ("/disentangle-run/interrupt/stops", stops),
     ("/disentangle-run/refusals/say-what-to-give", refusals),
 ]

@@ -42,7 +42,7 @@ gap_by_grid (const Codes *c, double *mi)
     gboolean fits = FALSE;
 
     information_init (&information, c);
-    g_assert_true (information_by_grid (c, 4096, &information, &fits, NULL, &error));
+    g_assert_true (information_by_grid (c, 4096, &information, &fits, NULL, NULL, &error));
     g_assert_true (fits);
     if (mi)
         memcpy (mi, information.mi, c->d * c->k * sizeof *mi);
@@ -55,7 +55,7 @@ gap_by_samples (const Codes *c)
     g_auto (Information) information = {0};
 
     information_init (&information, c);
-    g_assert_true (information_by_samples (c, 10000, 3, &information, NULL, NULL));
+    g_assert_true (information_by_samples (c, 10000, 3, &information, NULL, NULL, NULL));
     return information_gap (c, &information, NULL);
 }
 
@@ -239,7 +239,7 @@ narrow (void)
 
     make_codes (&c, 3, aligned, 1e-5, 1, 1);
     information_init (&information, &c);
-    g_assert_true (information_by_grid (&c, 4096, &information, &fits, NULL, NULL));
+    g_assert_true (information_by_grid (&c, 4096, &information, &fits, NULL, NULL, NULL));
     g_assert_false (fits);
 }
 
@@ -275,7 +275,7 @@ known_parts (gconstpointer testdata)
             c.log_std[j * n + i] = log (0.5);
             c.z[j * n + i] = c.mean[j * n + i] + 0.5 * c.z[j * n + i];
         }
-    g_assert_true (decompose (&c, zero, zero, 5000, 1, &d, NULL, &error));
+    g_assert_true (decompose (&c, zero, zero, 5000, 1, NULL, &d, NULL, &error));
     g_assert_no_error (error);
     // Without correlation both densities are equal at each sample.
     g_assert_cmpfloat (fabs (d.information - t->information), <, 4 * d.information_se);
@@ -301,7 +301,7 @@ resolved (void)
         c.log_std[i] = 0;
         c.z[i] = c.mean[i];
     }
-    g_assert_true (decompose (&c, zero, zero, 100, 1, &d, NULL, NULL));
+    g_assert_true (decompose (&c, zero, zero, 100, 1, NULL, &d, NULL, NULL));
     // At the means, where log q (z|n) exceeds minus the entropy by half a nat a dimension.
     g_assert_cmpfloat (fabs (d.information + 1.5 - log (50)), <, 1e-9);
     g_assert_cmpfloat (fabs (d.correlation - 2 * log (50)), <, 1e-9);

@@ -129,36 +129,62 @@ mean_and_error (const double *a, const double *b, gint64 n, double *error)
     return mean;
 }
 
-gboolean
-decompose (const Codes *c, const double *prior_mean, const double *prior_log_std, gint64 n_samples,
-           guint64 seed, Decomposition *out, const Pace *pace, GError **error)
+static gboolean
+work_densities (const Codes *c, gint64 n_samples, guint64 seed, DecomposeState *state,
+                const Pace *pace, GError **error)
 {
     g_autofree gint64 *rows = g_new (gint64, n_samples);
-    g_autofree double *joint = g_new (double, n_samples), *marginals = g_new (double, n_samples);
-    Work w = {c, gaussians_get (), rows, (gsize)n_samples, 0, joint, marginals};
+    Work w = {c, gaussians_get (), rows, (gsize)n_samples, 0, state->joint, state->marginals};
     gsize n_vectors = ((gsize)n_samples + LANES - 1) / LANES;
-    double entropy = 0, cross = 0, log_joint, log_marginals;
 
     draw_rows (c, seed, n_samples, rows);
-    for (; w.offset < n_vectors; w.offset += AT_ONCE) {
-        gsize n = MIN (n_vectors - w.offset, AT_ONCE);
+    while (*state->done < n_samples) {
+        gsize n;
 
+        w.offset = (gsize)*state->done / LANES;
+        n = MIN (n_vectors - w.offset, AT_ONCE);
         dlh_parallel_for (n, 1, work_part, &w);
-        if (!pace_step (pace, (double)(w.offset + n) / (double)n_vectors, error))
+        *state->done = MIN ((gint64)((w.offset + n) * LANES), n_samples);
+        if (!pace_step (pace, (double)*state->done / (double)n_samples, error))
             return FALSE;
     }
+    return TRUE;
+}
+
+// In closed form: E H (q (z | n)), and E [-log p (z)].
+static void
+closed_forms (const Codes *c, const double *prior_mean, const double *prior_log_std,
+              double *entropy, double *cross)
+{
+    *entropy = *cross = 0;
     for (guint j = 0; j < c->d; j++)
         for (gint64 i = 0; i < c->n; i++) {
             gsize at = j * (gsize)c->n + (gsize)i;
             double shift = c->mean[at] - prior_mean[j], s2 = exp (2 * c->log_std[at]);
 
-            entropy += c->p[i] * (c->log_std[at] + (1 + LOG_2PI) / 2);
-            cross += c->p[i] * (LOG_2PI / 2 + prior_log_std[j] +
-                                (shift * shift + s2) * exp (-2 * prior_log_std[j]) / 2);
+            *entropy += c->p[i] * (c->log_std[at] + (1 + LOG_2PI) / 2);
+            *cross += c->p[i] * (LOG_2PI / 2 + prior_log_std[j] +
+                                 (shift * shift + s2) * exp (-2 * prior_log_std[j]) / 2);
         }
-    log_joint = mean_and_error (joint, NULL, n_samples, &out->information_se);
-    log_marginals = mean_and_error (marginals, NULL, n_samples, &out->dimensions_se);
-    out->correlation = mean_and_error (joint, marginals, n_samples, &out->correlation_se);
+}
+
+gboolean
+decompose (const Codes *c, const double *prior_mean, const double *prior_log_std, gint64 n_samples,
+           guint64 seed, DecomposeState *state, Decomposition *out, const Pace *pace,
+           GError **error)
+{
+    g_autofree double *joint = state ? NULL : g_new (double, n_samples);
+    g_autofree double *marginals = state ? NULL : g_new (double, n_samples);
+    gint64 none = 0;
+    DecomposeState own = {&none, joint, marginals}, *s = state ? state : &own;
+    double entropy, cross, log_joint, log_marginals;
+
+    if (!work_densities (c, n_samples, seed, s, pace, error))
+        return FALSE;
+    closed_forms (c, prior_mean, prior_log_std, &entropy, &cross);
+    log_joint = mean_and_error (s->joint, NULL, n_samples, &out->information_se);
+    log_marginals = mean_and_error (s->marginals, NULL, n_samples, &out->dimensions_se);
+    out->correlation = mean_and_error (s->joint, s->marginals, n_samples, &out->correlation_se);
     out->entropy = -log_joint;
     out->information = -log_joint - entropy;
     out->dimensions = log_marginals + cross;

@@ -16,9 +16,15 @@ typedef struct {
     double kl;                                            /* mean, in closed form */
 } Decomposition;
 
+/* Log densities at draws of z that are worked out: those of an earlier call are gone on from. */
+typedef struct {
+    gint64 *done;              /* how many there are */
+    double *joint, *marginals; /* (n_samples): log q (z), sum of log q (z_j) */
+} DecomposeState;
+
 /* @prior_mean, @prior_log_std: (d): of p(z_j). H(z) and H(z_j) are means over @n_samples of the z,
- * with all examples in each density. DLH_ERROR_NUMERIC when a density leaves the range of numbers.
- */
+ * with all examples in each density. @state: (nullable). DLH_ERROR_NUMERIC when a density leaves
+ * the range of numbers. */
 gboolean decompose (const Codes *codes, const double *prior_mean, const double *prior_log_std,
-                    gint64 n_samples, guint64 seed, Decomposition *out, const Pace *pace,
-                    GError **error);
+                    gint64 n_samples, guint64 seed, DecomposeState *state, Decomposition *out,
+                    const Pace *pace, GError **error);

@@ -35,9 +35,9 @@ step (gpointer data, double share, GError **error)
 
     dlh_run_progress (t->run, (gint64)(1000 * done), 1000, t->n_encoded);
     if (done >= 1 || !dlh_run_should_stop (t->run))
-        return TRUE;
-    g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
-                 "stopped at %.0f%%: nothing is kept, a new run begins at the start", 100 * done);
+        return disentangle_save (t, (gint64)(1000 * done), FALSE, error);
+    if (disentangle_save (t, (gint64)(1000 * done), TRUE, error))
+        g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED, "stopped at %.0f%%", 100 * done);
     return FALSE;
 }
 
@@ -156,12 +156,14 @@ tell_gap (Disentangle *t, const Information *information, gboolean by_grid)
                      by_grid ? "quadrature" : "samples of z, the authors' estimator", text->str);
 }
 
-// @out is left empty when no grid is fine enough.
+// @found: (out): by the grid, or by samples when none is fine enough or wanted.
 static gboolean
-work_information (Disentangle *t, Information *out, GError **error)
+work_information (Disentangle *t, const Information **found, GError **error)
 {
+    Kept *kept = &t->kept;
     gboolean grid = strcmp (t->opt->estimator, "samples") != 0, fits = FALSE;
     Pace pace = disentangle_stage (t, COST_GRID);
+    gint64 *done = disentangle_begin (t, STAGE_GRID, t->codes.d);
     guint n_scored;
 
     g_free (scored_factors (&t->codes, &n_scored));
@@ -171,32 +173,24 @@ work_information (Disentangle *t, Information *out, GError **error)
                      "data with more of their factors' values");
         return FALSE;
     }
-    if (grid && !information_by_grid (&t->codes, t->opt->points, out, &fits, &pace, error))
+    if (grid &&
+        !information_by_grid (&t->codes, t->opt->points, &kept->grid, &fits, done, &pace, error))
         return FALSE;
+    *found = fits ? &kept->grid : &kept->sampled;
     if (fits)
-        tell_gap (t, out, TRUE);
+        tell_gap (t, &kept->grid, TRUE);
     else if (grid)
         dlh_run_message (t->run, "some q(z|x) are too narrow for a grid: MIG is estimated by "
                                  "samples");
     if (fits && strcmp (t->opt->estimator, "grid") == 0)
         return TRUE;
     pace = disentangle_stage (t, COST_SAMPLES);
-    {
-        g_auto (Information) sampled = {0};
-
-        information_init (&sampled, &t->codes);
-        if (!information_by_samples (&t->codes, t->opt->samples,
-                                     dlh_store_get_seed (dlh_run_store (t->run)), &sampled, &pace,
-                                     error))
-            return FALSE;
-        tell_gap (t, &sampled, FALSE);
-        if (!fits) {
-            Information empty = *out;
-
-            *out = sampled;
-            sampled = empty;
-        }
-    }
+    done = disentangle_begin (t, STAGE_SAMPLES, t->codes.d);
+    if (!information_by_samples (&t->codes, t->opt->samples,
+                                 dlh_store_get_seed (dlh_run_store (t->run)), &kept->sampled, done,
+                                 &pace, error))
+        return FALSE;
+    tell_gap (t, &kept->sampled, FALSE);
     return TRUE;
 }
 
@@ -207,17 +201,20 @@ work_elbo (Disentangle *t, GError **error)
 {
     Pace pace = disentangle_stage (t, COST_ELBO);
     g_autofree double *variance = g_new (double, t->codes.d);
+    DecomposeState state = {disentangle_begin (t, STAGE_ELBO, t->opt->samples), t->kept.joint,
+                            t->kept.marginals};
+    double log_likelihood = *t->kept.log_likelihood;
     Decomposition d;
     guint active = 0;
 
     if (!decompose (&t->codes, t->prior_mean, t->prior_log_std, t->opt->samples,
-                    dlh_store_get_seed (dlh_run_store (t->run)), &d, &pace, error))
+                    dlh_store_get_seed (dlh_run_store (t->run)), &state, &d, &pace, error))
         return FALSE;
     codes_moments (&t->codes, NULL, variance);
     for (guint j = 0; j < t->codes.d; j++)
         active += variance[j] > SCORES_ACTIVE;
-    disentangle_add (t, t->log_likelihood - d.kl, "elbo");
-    disentangle_add (t, t->log_likelihood, "log_likelihood");
+    disentangle_add (t, log_likelihood - d.kl, "elbo");
+    disentangle_add (t, log_likelihood, "log_likelihood");
     disentangle_add (t, d.kl, "kl");
     disentangle_add (t, d.information, "mutual_information");
     disentangle_add (t, d.information_se, "mutual_information_se");
@@ -229,48 +226,78 @@ work_elbo (Disentangle *t, GError **error)
     dlh_run_message (t->run,
                      "ELBO %.4f = log p(x|z) %.4f - KL %.4f; KL = I(z;n) %.4f + TC %.4f (+- %.4f) "
                      "+ dimension-wise %.4f; %u of %u latents active",
-                     t->log_likelihood - d.kl, t->log_likelihood, d.kl, d.information,
-                     d.correlation, d.correlation_se, d.dimensions, active, t->codes.d);
+                     log_likelihood - d.kl, log_likelihood, d.kl, d.information, d.correlation,
+                     d.correlation_se, d.dimensions, active, t->codes.d);
     return TRUE;
 }
 
 /* Scores by prediction. */
 
+// FALSE: there are too few factors or latents.
 static gboolean
-work_scores (Disentangle *t, GError **error)
+can_score (Disentangle *t)
+{
+    guint n_scored;
+
+    g_free (scored_factors (&t->codes, &n_scored));
+    return n_scored >= 2 && t->codes.d >= 2;
+}
+
+static void
+work_score (Disentangle *t, gint64 at)
 {
     const ScoreOptions options = {t->opt->cases, t->opt->test_cases, t->opt->group,
                                   dlh_store_get_seed (dlh_run_store (t->run))};
-    Pace pace = disentangle_stage (t, COST_SCORES);
-    guint n_scored;
-    double sap, factor_vae, beta_vae;
+    double *to = t->kept.scores;
     Dci dci;
 
-    g_free (scored_factors (&t->codes, &n_scored));
-    if (n_scored < 2 || t->codes.d < 2)
+    switch (at) {
+    case 0:
+        to[0] = score_sap (&t->codes);
+        return;
+    case 1:
+        dci = score_dci (&t->codes, &options);
+        to[1] = dci.disentanglement;
+        to[2] = dci.completeness;
+        to[3] = dci.informativeness;
+        return;
+    case 2:
+        to[4] = score_factor_vae (&t->codes, &options);
+        return;
+    default:
+        to[5] = score_beta_vae (&t->codes, &options);
+    }
+}
+
+static gboolean
+work_scores (Disentangle *t, GError **error)
+{
+    static const double shares[] = {0.3, 0.6, 0.8, 1};
+    static const char *const names[N_SCORES] = {"sap",
+                                                "dci_disentanglement",
+                                                "dci_completeness",
+                                                "dci_informativeness",
+                                                "factor_vae_score",
+                                                "beta_vae_score"};
+    const double *s = t->kept.scores;
+    Pace pace = disentangle_stage (t, COST_SCORES);
+    gint64 *done = disentangle_begin (t, STAGE_SCORES, G_N_ELEMENTS (shares));
+
+    if (!can_score (t))
         return pace_step (&pace, 1, error);
-    sap = score_sap (&t->codes);
-    if (!pace_step (&pace, 0.3, error))
-        return FALSE;
-    dci = score_dci (&t->codes, &options);
-    if (!pace_step (&pace, 0.6, error))
-        return FALSE;
-    factor_vae = score_factor_vae (&t->codes, &options);
-    if (!pace_step (&pace, 0.8, error))
-        return FALSE;
-    beta_vae = score_beta_vae (&t->codes, &options);
-    disentangle_add (t, sap, "sap");
-    disentangle_add (t, dci.disentanglement, "dci_disentanglement");
-    disentangle_add (t, dci.completeness, "dci_completeness");
-    disentangle_add (t, dci.informativeness, "dci_informativeness");
-    disentangle_add (t, factor_vae, "factor_vae_score");
-    disentangle_add (t, beta_vae, "beta_vae_score");
+    while (*done < (gint64)G_N_ELEMENTS (shares)) {
+        work_score (t, *done);
+        ++*done;
+        if (!pace_step (&pace, shares[*done - 1], error))
+            return FALSE;
+    }
+    for (guint i = 0; i < N_SCORES; i++)
+        disentangle_add (t, s[i], "%s", names[i]);
     dlh_run_message (t->run,
                      "by the means: SAP %.4f, DCI %.4f %.4f %.4f (disentanglement, completeness, "
                      "informativeness), FactorVAE score %.4f, BetaVAE score %.4f",
-                     sap, dci.disentanglement, dci.completeness, dci.informativeness, factor_vae,
-                     beta_vae);
-    return pace_step (&pace, 1, error);
+                     s[0], s[1], s[2], s[3], s[4], s[5]);
+    return TRUE;
 }
 
 /* Pictures. */
@@ -312,7 +339,7 @@ static gboolean
 disentangle_run (DlhRun *run, gconstpointer options, GError **error)
 {
     g_auto (Disentangle) t = {.run = run, .opt = options};
-    g_auto (Information) information = {0};
+    const Information *information = NULL;
     gboolean factors;
     Pace pace;
 
@@ -327,12 +354,10 @@ disentangle_run (DlhRun *run, gconstpointer options, GError **error)
     if (!disentangle_encode (&t, &pace, error))
         return FALSE;
     add_factors (&t);
-    information_init (&information, &t.codes);
     if ((factors && !work_information (&t, &information, error)) ||
         (factors && t.opt->scores && !work_scores (&t, error)) ||
-        (t.opt->elbo && !work_elbo (&t, error)) ||
-        !disentangle_table (&t, factors ? &information : NULL, error) ||
-        !draw (&t, factors ? &information : NULL, error))
+        (t.opt->elbo && !work_elbo (&t, error)) || !disentangle_table (&t, information, error) ||
+        !draw (&t, information, error))
         return FALSE;
     return dlh_run_log (run, "final", 0, (const char *const *)t.names->pdata,
                         (const double *)(gconstpointer)t.values->data, t.names->len, error);
@@ -366,6 +391,8 @@ DLH_PLUGIN_DEFINE (
                  "Examples whose latents are moved one by one, as pictures", .unit = "examples"),
         DLH_DOUBLE (DisentangleOptions, range, 2, 0.0, 100.0,
                     "Of a traversal to either side, in deviations of the prior"),
+        DLH_DOUBLE (DisentangleOptions, checkpoint, 30, 0.0, 1e9,
+                    "Time between checkpoints; 0: at every step", .unit = "s"),
         DLH_BOOL_OPTION (DisentangleOptions, elbo, true,
                          "The bound, and the divergence in its three parts")),
     .name = "disentangle", .version = "1.0", .paper = "1802.04942",

@@ -10,9 +10,31 @@
 typedef struct {
     const char *split, *estimator;
     gint64 batch, samples, points, cases, test_cases, group, traversals;
-    double range;
+    double range, checkpoint;
     gboolean elbo, scores, untrained;
 } DisentangleOptions;
+
+/* In the order in which they are worked through. */
+typedef enum {
+    STAGE_ENCODE, /* counts examples */
+    STAGE_GRID,   /* latents, as the next one */
+    STAGE_SAMPLES,
+    STAGE_SCORES, /* scores */
+    STAGE_ELBO,   /* draws of z */
+} Stage;
+
+#define N_SCORES 6
+
+/* Variables of the store. */
+typedef struct {
+    gint64 *stage, *done; /* the present stage, and how far it is */
+    DlhTensor *codes[3];  /* (d, n): mean, log_std, z */
+    double *log_likelihood;
+    Information grid, sampled;
+    double *scores;            /* (N_SCORES) */
+    double *joint, *marginals; /* (samples): log densities at draws of z */
+    gint64 saved_at;
+} Kept;
 
 typedef struct {
     DlhRun *run;
@@ -23,8 +45,9 @@ typedef struct {
     DlhSplit split;
     DlhProblem problem;
     Codes codes;
-    double *prior_mean, *prior_log_std;         /* (d) */
-    double log_likelihood;                      /* mean of log p (x | z) over examples */
+    double *prior_mean, *prior_log_std; /* (d) */
+    Kept kept;
+    gint64 complete; /* how far a stage is that was worked through before the run was stopped */
     double stage_begin, stage_cost, total_cost; /* of progress, in parts of any unit */
     double n_encoded;
     GPtrArray *names; /* of the final record */
@@ -36,7 +59,17 @@ Pace disentangle_stage (Disentangle *t, double cost);
 /* Adds a number to the final record. */
 void disentangle_add (Disentangle *t, double value, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
-/* Fills codes and the prior; with opt->elbo log_likelihood as well. */
+/* Makes kept, and the codes as far as it has them; @dtype: of the encoder's numbers. */
+gboolean disentangle_keep_init (Disentangle *t, DlhDType dtype, GError **error);
+/* Keeps @n codes. */
+void disentangle_keep_codes (Disentangle *t, gint64 first, gint64 n);
+/* (transfer none): begins a stage of @total parts, or goes on with it: how far it is. Who works on
+ * it counts on, before each step of its pace. */
+gint64 *disentangle_begin (Disentangle *t, Stage stage, gint64 total);
+/* Writes a checkpoint when it is time, or @now. */
+gboolean disentangle_save (Disentangle *t, gint64 step, gboolean now, GError **error);
+
+/* Fills codes and the prior; with opt->elbo the mean of log p (x | z) over examples as well. */
 gboolean disentangle_encode (Disentangle *t, const Pace *pace, GError **error);
 /* Writes disentangle.csv, a row a latent. @information may be NULL. */
 gboolean disentangle_table (Disentangle *t, const Information *information, GError **error);

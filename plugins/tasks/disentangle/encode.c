@@ -75,8 +75,10 @@ build (Encoder *e, GError **error)
     e->x = dlh_tensor_new (dtype, shape, error);
     e->noise = e->x ? dlh_tensor_new (dlh_node_dtype (mean), dlh_node_shape (mean), error) : NULL;
     e->function = e->noise ? dlh_graph_compile (graph, out, t->opt->elbo ? 4 : 3, error) : NULL;
-    return e->function && codes_init (&t->codes, dlh_data_count (t->data, t->split),
-                                      (guint)dlh_node_dim (mean, 1), error);
+    return e->function &&
+           codes_init (&t->codes, dlh_data_count (t->data, t->split), (guint)dlh_node_dim (mean, 1),
+                       error) &&
+           disentangle_keep_init (t, dlh_node_dtype (mean), error);
 }
 
 // @numbers: (batch): of the examples
@@ -142,8 +144,9 @@ keep (Encoder *e, gint64 first, gint64 n, GError **error)
                 return FALSE;
             }
     }
+    disentangle_keep_codes (e->t, first, n);
     for (gint64 i = 0; i < n && e->t->opt->elbo; i++)
-        e->t->log_likelihood +=
+        *e->t->kept.log_likelihood +=
             c->p[first + i] * dlh_tensor_get (dlh_function_output (e->function, 3), i);
     return TRUE;
 }
@@ -155,13 +158,15 @@ disentangle_encode (Disentangle *t, const Pace *pace, GError **error)
     DlhTensor *weights = dlh_data_weights (t->data, t->split);
     g_auto (Encoder) e = {.t = t, .batch = MIN (t->opt->batch, n)};
     g_autofree gint64 *numbers = g_new (gint64, e.batch);
+    gint64 *done;
 
     if (!build (&e, error) || !take_prior (t, error))
         return FALSE;
     if (weights)
         codes_set_weights (&t->codes, dlh_tensor_get_data (weights));
-    for (gint64 first = 0; first < n; first += e.batch) {
-        gint64 m = MIN (e.batch, n - first);
+    done = disentangle_begin (t, STAGE_ENCODE, n);
+    while (*done < n) {
+        gint64 first = *done, m = MIN (e.batch, n - first);
 
         // What is beyond the last is a copy of it, and not looked at.
         for (gint64 i = 0; i < e.batch; i++)
@@ -172,6 +177,7 @@ disentangle_encode (Disentangle *t, const Pace *pace, GError **error)
             !keep (&e, first, m, error))
             return FALSE;
         t->n_encoded += (double)m;
+        *done += m;
         if (!pace_step (pace, (double)(first + m) / (double)n, error))
             return FALSE;
     }

@@ -166,10 +166,11 @@ work_latent (Grid *g, const double *masses, Information *out, GError **error)
 }
 
 gboolean
-information_by_grid (const Codes *c, gint64 points, Information *out, gboolean *fits,
+information_by_grid (const Codes *c, gint64 points, Information *out, gboolean *fits, gint64 *done,
                      const Pace *pace, GError **error)
 {
     g_auto (Grid) g = {.codes = c, .gaussians = gaussians_get ()};
+    gint64 none = 0, *latent = done ? done : &none;
     g_autofree double *masses = NULL;
 
     g_return_val_if_fail (c->k > 0 && c->k <= MAX_FACTORS, FALSE);
@@ -187,10 +188,12 @@ information_by_grid (const Codes *c, gint64 points, Information *out, gboolean *
     for (guint k = 0; k < c->k; k++)
         memcpy (masses + g.first[k], c->factors[k].mass,
                 (gsize)c->factors[k].n_values * sizeof (double));
-    for (guint j = 0; j < c->d; j++) {
-        grid_place (&g, j, points);
-        if (!work_latent (&g, masses, out, error) ||
-            !pace_step (pace, (double)(j + 1) / c->d, error))
+    while (*latent < c->d) {
+        grid_place (&g, (guint)*latent, points);
+        if (!work_latent (&g, masses, out, error))
+            return FALSE;
+        ++*latent;
+        if (!pace_step (pace, (double)*latent / c->d, error))
             return FALSE;
     }
     return TRUE;

@@ -148,38 +148,62 @@ entropy_of (Sampler *s, guint j, const gint64 *order, gint64 n, double mass)
     return mixture_entropy (&s->mix, s->x, s->n_samples, s->sums);
 }
 
+static gboolean
+sample_latent (Sampler *s, guint j, Information *out, const Pace *pace, GError **error)
+{
+    const Codes *c = s->codes;
+    double total = (double)c->d * (c->k + 1), done = (double)j * (c->k + 1);
+
+    out->entropy[j] = entropy_of (s, j, NULL, c->n, 1);
+    if (!pace_step (pace, ++done / total, error))
+        return FALSE;
+    for (guint k = 0; k < c->k; k++) {
+        const CodesFactor *f = &c->factors[k];
+        double *mi = &out->mi[j * c->k + k];
+
+        *mi = out->entropy[j];
+        for (gint64 v = 0; v < f->n_values; v++) {
+            gint64 n = f->start[v + 1] - f->start[v];
+
+            if (f->mass[v] > 0)
+                *mi -= f->mass[v] * entropy_of (s, j, f->order + f->start[v], n, f->mass[v]);
+            if (!pace_step (pace, (done + (double)(v + 1) / (double)f->n_values) / total, error))
+                return FALSE;
+        }
+        done++;
+    }
+    return TRUE;
+}
+
+// Of a latent: of the marginal and of each value that occurs.
+static guint
+draws_of_latent (const Codes *c)
+{
+    guint n = 1;
+
+    for (guint k = 0; k < c->k; k++)
+        for (gint64 v = 0; v < c->factors[k].n_values; v++)
+            n += c->factors[k].mass[v] > 0;
+    return n;
+}
+
 gboolean
 information_by_samples (const Codes *c, gint64 n_samples, guint64 seed, Information *out,
-                        const Pace *pace, GError **error)
+                        gint64 *done, const Pace *pace, GError **error)
 {
     g_auto (Sampler) s = {.codes = c, .n_samples = (gsize)n_samples, .seed = seed};
-    double total = (double)c->d * (c->k + 1), done = 0;
+    gint64 none = 0, *latent = done ? done : &none;
 
     s.mix = (Mixture){g_new (double, c->n), g_new (double, c->n), g_new (double, c->n), 0};
     s.rising = g_new (double, c->n);
     s.x = g_new (double, n_samples + LANES);
     s.sums = g_new (double, n_samples + LANES);
     s.u = g_new (double, n_samples);
-    for (guint j = 0; j < c->d; j++) {
-        out->entropy[j] = entropy_of (&s, j, NULL, c->n, 1);
-        if (!pace_step (pace, ++done / total, error))
+    while (*latent < c->d) {
+        s.draw = (guint)*latent * draws_of_latent (c);
+        if (!sample_latent (&s, (guint)*latent, out, pace, error))
             return FALSE;
-        for (guint k = 0; k < c->k; k++) {
-            const CodesFactor *f = &c->factors[k];
-            double *mi = &out->mi[j * c->k + k];
-
-            *mi = out->entropy[j];
-            for (gint64 v = 0; v < f->n_values; v++) {
-                gint64 n = f->start[v + 1] - f->start[v];
-
-                if (f->mass[v] > 0)
-                    *mi -= f->mass[v] * entropy_of (&s, j, f->order + f->start[v], n, f->mass[v]);
-                if (!pace_step (pace, (done + (double)(v + 1) / (double)f->n_values) / total,
-                                error))
-                    return FALSE;
-            }
-            done++;
-        }
+        ++*latent;
     }
     return TRUE;
 }

@@ -19,15 +19,17 @@ void information_init (Information *information, const Codes *codes);
 void information_clear (Information *information);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Information, information_clear)
 
+/* Both go on at latent *@done (nullable: all are worked through) and count it up. */
+
 /* Deterministic: densities on a grid of @points points or more from min (mean - 7 s) to max (mean +
  * 7 s), entropies by quadrature. *@fits is FALSE, and nothing done, when even the finest grid is
  * coarser than a quarter of the least s. */
 gboolean information_by_grid (const Codes *codes, gint64 points, Information *out, gboolean *fits,
-                              const Pace *pace, GError **error);
+                              gint64 *done, const Pace *pace, GError **error);
 /* The authors' estimator: entropies from log densities, with all components, at @n_samples of the z
  * of the examples for the marginal and for each value of a factor. */
 gboolean information_by_samples (const Codes *codes, gint64 n_samples, guint64 seed,
-                                 Information *out, const Pace *pace, GError **error);
+                                 Information *out, gint64 *done, const Pace *pace, GError **error);
 
 /* The mean gap over scored factors, NAN without any. @gaps: (nullable) (k): of each factor, NAN
  * where only one value occurs. Negative information counts as 0. */
