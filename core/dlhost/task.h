@@ -38,6 +38,20 @@ DLH_EXPORT DlhStore *dlh_run_store (DlhRun *run);
 /** dlh_run_data: (transfer none): the data set, loaded at the first call. */
 DLH_EXPORT DlhData *dlh_run_data (DlhRun *run, GError **error);
 
+/**
+ * dlh_run_average:
+ * @which: "auto", "true" or "false", as DLH_AVERAGE_OPTION has it
+ * For tasks that score a checkpoint, before they build anything: puts the averages of parameters
+ * that it has (the option average of the task train) in the parameters' place, and says which are
+ * scored where there is a choice. FALSE with DLH_ERROR_STATE when "true" finds none.
+ */
+DLH_EXPORT gboolean dlh_run_average (DlhRun *run, const char *which, GError **error);
+/* The row of such an option, const char *average. */
+#define DLH_AVERAGE_OPTION(S)                                                                      \
+    DLH_CHOICE (S, average, "auto", "auto|true|false",                                             \
+                "Score the averages of parameters that the checkpoint has (--task.average of its " \
+                "run); auto: when it has them")
+
 /** dlh_run_log: one record of metrics.jsonl: @event is "step", "eval" or "final". */
 DLH_EXPORT gboolean dlh_run_log (DlhRun *run, const char *event, gint64 step,
                                  const char *const *names, const double *values, guint n,

@@ -8,9 +8,8 @@
 #define MAX_VALUES 32
 
 typedef struct {
-    const char *split;
+    const char *split, *average;
     gint64 batch, images;
-    gboolean average;
 } EvaluateOptions;
 
 static DlhSplit
@@ -56,8 +55,7 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     const EvaluateOptions *opt = options;
     DlhComponent *model = dlh_run_require (run, DLH_MODEL, error);
     DlhData *data = model ? dlh_run_data (run, error) : NULL;
-    DlhTraining training = {
-        .size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT, .average = opt->average};
+    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     g_autoptr (DlhTrainer) trainer = NULL;
     g_autoptr (GPtrArray) names = g_ptr_array_new_with_free_func (g_free);
     double sums[MAX_VALUES + 2] = {0};
@@ -71,6 +69,10 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "evaluate: the data set has no '%s' split: give split=train, valid or test",
                      opt->split);
+        return FALSE;
+    }
+    if (!dlh_run_average (run, opt->average, error)) {
+        g_prefix_error (error, "evaluate: ");
         return FALSE;
     }
     problem = dlh_problem_of (data);
@@ -96,9 +98,7 @@ DLH_PLUGIN_DEFINE (DLH_TASK, evaluate, EvaluateOptions,
                                             "What to score"),
                                 DLH_INT (EvaluateOptions, batch, 500, 1, 100000000,
                                          "Examples in a pass", .unit = "examples"),
-                                DLH_BOOL_OPTION (EvaluateOptions, average, FALSE,
-                                                 "Score the averages of parameters that the run "
-                                                 "has kept (--task.average)"),
+                                DLH_AVERAGE_OPTION (EvaluateOptions),
                                 DLH_INT (EvaluateOptions, images, 16, 0, 1000,
                                          "Examples shown with their predictions, when they look "
                                          "like pictures",

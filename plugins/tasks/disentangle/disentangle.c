@@ -111,6 +111,10 @@ prepare (Disentangle *t, GError **error)
                      dlh_component_name (t->model));
         return FALSE;
     }
+    if (!dlh_run_average (t->run, t->opt->average, error)) {
+        g_prefix_error (error, "disentangle: ");
+        return FALSE;
+    }
     trained = dlh_store_variable (dlh_run_store (t->run), "train/step", DLH_I64, dlh_shape (),
                                   (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
     if (!trained)
@@ -377,6 +381,7 @@ DLH_PLUGIN_DEFINE (
                  "Draws of z behind an entropy that is estimated by samples", .unit = "draws"),
         DLH_INT (DisentangleOptions, points, 4096, 512, 65536,
                  "Of the grid for quadrature, at least", .unit = "points"),
+        DLH_AVERAGE_OPTION (DisentangleOptions),
         DLH_BOOL_OPTION (DisentangleOptions, untrained, false,
                          "Score a model's first values when no checkpoint is given"),
         DLH_BOOL_OPTION (DisentangleOptions, scores, true,

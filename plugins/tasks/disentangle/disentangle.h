@@ -8,7 +8,7 @@
 #include "scores.h"
 
 typedef struct {
-    const char *split, *estimator;
+    const char *split, *estimator, *average;
     gint64 batch, samples, points, cases, test_cases, group, traversals;
     double range, checkpoint;
     gboolean elbo, scores, untrained;

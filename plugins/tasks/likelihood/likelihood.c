@@ -220,6 +220,10 @@ prepare (Likelihood *l, GError **error)
                      dlh_component_name (l->model), l->opt->importance);
         return FALSE;
     }
+    if (!dlh_run_average (l->run, l->opt->average, error)) {
+        g_prefix_error (error, "likelihood: ");
+        return FALSE;
+    }
     l->path = dlh_sampler_path (l->sampler);
     choose_lengths (l);
     return is_trained (l, m, error) && make_state (l, error) &&
@@ -258,6 +262,7 @@ DLH_PLUGIN_DEFINE (
                   "Shorter paths beside the sampler's, of about so many densities each, for the "
                   "figure of the bounds; those that are no shorter are left out",
                   .flags = DLH_ALLOW_EMPTY),
+        DLH_AVERAGE_OPTION (LikelihoodOptions),
         DLH_BOOL_OPTION (LikelihoodOptions, untrained, false,
                          "Score a model's first values when no checkpoint is given"),
         DLH_BOOL_OPTION (LikelihoodOptions, encoder, false,

@@ -6,7 +6,7 @@
 #include <dlhost/dlhost.h>
 
 typedef struct {
-    const char *split;
+    const char *split, *average;
     DlhInts curve;
     gint64 examples, simulated, chains, batch, kde, importance, bootstrap, pictures, log,
         checkpoint;

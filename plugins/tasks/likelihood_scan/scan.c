@@ -242,6 +242,7 @@ DLH_PLUGIN_DEFINE (
                  .unit = "examples"),
         DLH_INT (ScanOptions, chains, 16, 1, 1000000, "Of each example", .unit = "chains"),
         DLH_INT (ScanOptions, batch, 10, 1, 1000000, "Examples at once", .unit = "examples"),
+        DLH_AVERAGE_OPTION (ScanOptions),
         DLH_BOOL_OPTION (ScanOptions, encoder, false,
                          "Paths begin at the encoder's q(z | x) instead of the prior"),
         DLH_INT (ScanOptions, kde, 0, 0, 1000000000,

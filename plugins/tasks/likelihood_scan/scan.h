@@ -5,7 +5,7 @@
 #include <dlhost/dlhost.h>
 
 typedef struct {
-    const char *checkpoints, *vary, *splits;
+    const char *checkpoints, *vary, *splits, *average;
     DlhDoubles values;
     gint64 examples, simulated, chains, batch, kde, importance;
     gboolean encoder;

@@ -8,6 +8,7 @@
 typedef struct {
     Scan *scan;
     double *fields;
+    gboolean begun; /* transitions have been done */
 } Inner;
 
 static DlhData *
@@ -41,13 +42,18 @@ inner_progress (gpointer host, gint64 done, gint64 total, double examples)
     Scan *s = ((Inner *)host)->scan;
     gint64 all = (gint64)s->points->len * s->n_splits;
 
+    ((Inner *)host)->begun = TRUE;
     dlh_run_progress (s->run, *s->done * 1000 + 1000 * done / MAX (total, 1), all * 1000, examples);
 }
 
+// What the first run says before its first transition holds for all: which parameters are scored.
 static void
 inner_message (gpointer host, const char *text)
 {
-    (void)host, (void)text;
+    Scan *s = ((Inner *)host)->scan;
+
+    if (*s->done == 0 && !((Inner *)host)->begun)
+        dlh_run_message (s->run, "%s", text);
 }
 
 static gboolean
@@ -99,6 +105,7 @@ load_task (Scan *s, const char *split, GError **error)
     for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
         set (settings, numbers[i].name, g_strdup_printf ("%" G_GINT64_FORMAT, numbers[i].value));
     set (settings, "split", g_strdup (split));
+    set (settings, "average", g_strdup (opt->average));
     set (settings, "encoder", g_strdup (opt->encoder ? "true" : "false"));
     set (settings, "curve", g_strdup ("[]"));
     return dlh_run_load (s->run, DLH_TASK, "likelihood", settings, error);
