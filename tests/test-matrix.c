@@ -27,7 +27,7 @@ product_loops (Product p, const double *a, const double *b, gint64 *n_out, doubl
     const gint64 *da = p.a.dims + p.a.rank - 2, *db = p.b.dims + p.b.rank - 2;
     gint64 m = da[p.ta], k = da[!p.ta], n = db[!p.tb];
     gint64 batch = batch_of (p.a.rank > p.b.rank ? p.a : p.b);
-    double *y = g_new0 (double, batch * m * n + 1);
+    double *y = g_new0 (double, batch *m *n + 1);
 
     *n_out = batch * m * n;
     *scale = 0;
@@ -62,7 +62,7 @@ check_product (Product p, DlhDType dtype)
     g_autoptr (DlhTensor) got = test_run (y, (DlhTensor *[]){a, b}, 2);
 
     if (got)
-        test_assert_tensor (got, want, (gsize) n, scale + 1);
+        test_assert_tensor (got, want, (gsize)n, scale + 1);
 }
 
 static void
@@ -78,14 +78,29 @@ static void
 matmul_transposes (void)
 {
     static const Product cases[] = {
-        {{2, {5, 7}}, {2, {7, 6}}, FALSE, FALSE},
-        {{2, {7, 5}}, {2, {7, 6}}, TRUE, FALSE},
-        {{2, {5, 7}}, {2, {6, 7}}, FALSE, TRUE},
-        {{2, {7, 5}}, {2, {6, 7}}, TRUE, TRUE},
+        {{2, {5, 7}}, {2, {7, 6}}, FALSE, FALSE},     {{2, {7, 5}}, {2, {7, 6}}, TRUE, FALSE},
+        {{2, {5, 7}}, {2, {6, 7}}, FALSE, TRUE},      {{2, {7, 5}}, {2, {6, 7}}, TRUE, TRUE},
         {{2, {33, 64}}, {2, {64, 50}}, FALSE, FALSE},
     };
 
     check_products (cases, G_N_ELEMENTS (cases));
+}
+
+// Large enough to be cut by rows or by columns, with something left of a cut: on 3 threads.
+static void
+matmul_cut (void)
+{
+    guint before = dlh_get_threads ();
+
+    dlh_set_threads (3);
+    for (guint i = 0; i < 8; i++) {
+        gboolean ta = i & 1, tb = (i >> 1) & 1;
+        gint64 m = i & 4 ? 37 : 205, n = i & 4 ? 205 : 37, k = 150;
+        Product p = {{2, {ta ? k : m, ta ? m : k}}, {2, {tb ? n : k, tb ? k : n}}, ta, tb};
+
+        check_products (&p, 1);
+    }
+    dlh_set_threads (before);
 }
 
 static void
@@ -93,10 +108,8 @@ matmul_batches (void)
 {
     for (guint i = 0; i < 16; i++) {
         gboolean ta = i & 1, tb = (i >> 1) & 1;
-        Product p = {{4, {2, 3, ta ? 5 : 4, ta ? 4 : 5}},
-                     {4, {2, 3, tb ? 6 : 5, tb ? 5 : 6}},
-                     ta,
-                     tb};
+        Product p = {
+            {4, {2, 3, ta ? 5 : 4, ta ? 4 : 5}}, {4, {2, 3, tb ? 6 : 5, tb ? 5 : 6}}, ta, tb};
 
         if ((i >> 2) == 1)
             p.a = dlh_shape (p.a.dims[2], p.a.dims[3]);
@@ -307,13 +320,13 @@ check_linear (DlhShape x, gint64 n_out, gboolean bias, DlhDType dtype)
     g_autoptr (DlhTensor) w = test_tensor_random (dtype, dlh_shape (n_out, n_in), 2);
     g_autoptr (DlhTensor) b = test_tensor_random (dtype, dlh_shape (n_out), 3);
     gint64 rows = dlh_shape_count (dlh_shape_make (x.rank - 1, x.dims));
-    g_autofree double *want = g_new (double, rows * n_out + 1);
+    g_autofree double *want = g_new (double, rows *n_out + 1);
     g_autoptr (DlhTensor) got = NULL;
     double scale = 1;
     DlhNode *x0 = dlh_input (graph, "x", dtype, x);
     DlhNode *w0 = dlh_input (graph, "w", dtype, dlh_shape (n_out, n_in));
-    DlhNode *y = dlh_linear (x0, w0,
-                             bias ? dlh_input (graph, "b", dtype, dlh_shape (n_out)) : NULL);
+    DlhNode *y =
+        dlh_linear (x0, w0, bias ? dlh_input (graph, "b", dtype, dlh_shape (n_out)) : NULL);
 
     for (gint64 i = 0; i < rows * n_out; i++) {
         double sum = fabs (want[i] = bias ? dlh_tensor_get (b, i % n_out) : 0);
@@ -330,14 +343,14 @@ check_linear (DlhShape x, gint64 n_out, gboolean bias, DlhDType dtype)
     g_assert_cmpuint (dlh_node_rank (y), ==, x.rank);
     got = test_run (y, (DlhTensor *[]){in, w, b}, bias ? 3 : 2);
     if (got)
-        test_assert_tensor (got, want, (gsize) (rows * n_out), scale);
+        test_assert_tensor (got, want, (gsize)(rows * n_out), scale);
 }
 
 static void
 linear_ranks (void)
 {
-    static const DlhShape shapes[] = {
-        {1, {4}}, {2, {3, 4}}, {3, {2, 3, 4}}, {4, {2, 1, 3, 4}}, {2, {1, 4}}, {2, {3, 1}}};
+    static const DlhShape shapes[] = {{1, {4}},          {2, {3, 4}}, {3, {2, 3, 4}},
+                                      {4, {2, 1, 3, 4}}, {2, {1, 4}}, {2, {3, 1}}};
 
     for (guint i = 0; i < 4 * G_N_ELEMENTS (shapes); i++) {
         check_linear (shapes[i / 4], 5, i & 1, i & 2 ? DLH_F32 : DLH_F64);
@@ -405,7 +418,9 @@ linear_refusals (void)
         DlhShape x, w, b;
         const char *text;
     } cases[] = {
-        {{2, {3, 4}}, {2, {5, 3}}, {1, {5}},
+        {{2, {3, 4}},
+         {2, {5, 3}},
+         {1, {5}},
          "linear: weight [5,3] does not fit input [3,4]: inner sizes 3 and 4 differ"},
         {{2, {3, 4}}, {2, {5, 4}}, {1, {4}}, "linear: bias [4] does not fit weight [5,4]"},
         {{2, {3, 4}}, {1, {4}}, {1, {1}}, "linear: weight [4], must be (outputs, inputs)"},
@@ -439,7 +454,7 @@ check_gram (DlhShape shape, DlhDType dtype)
 
     if (!got)
         return;
-    test_assert_tensor (got, want, (gsize) count, scale + 1);
+    test_assert_tensor (got, want, (gsize)count, scale + 1);
     for (gint64 i = 0; i < count; i++)
         g_assert_true (dlh_tensor_get (got, i) ==
                        dlh_tensor_get (got, i / (n * n) * n * n + i % n * n + i / n % n));
@@ -473,6 +488,7 @@ main (int argc, char **argv)
 {
     test_init (&argc, &argv);
     g_test_add_func ("/matmul/transposes/equal-loops", matmul_transposes);
+    g_test_add_func ("/matmul/cut-for-threads/equal-loops", matmul_cut);
     g_test_add_func ("/matmul/batches/equal-loops", matmul_batches);
     g_test_add_func ("/matmul/batches-on-threads/equal-loops", matmul_batches_threads);
     g_test_add_func ("/matmul/vectors/equal-loops", matmul_vectors);
