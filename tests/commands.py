@@ -151,6 +151,27 @@ def _():
     assert "identical" in run(f"repeat {name} --quiet --out=again")[0]
 
 
+@case("/commands/repeat/evaluations")
+def _():
+    """From the checkpoint that they began from; without one of their own, record by record."""
+    name = first_run()
+    score = "--task=evaluate --task.images=0 " + SMALL.split("--batch")[0]
+    run(f"{score} --threads=1 --checkpoint={name}/checkpoint-20.safetensors --out=scored --quiet")
+    assert "identical: the records of scored and scored-repeat" in run("repeat scored --quiet")[0]
+    assert "identical" in run("repeat scored --quiet --out=deep/down/again")[0]
+    path = os.path.join(folder, "scored", "metrics.jsonl")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(re.sub(r'("test/loss":)[0-9.]+', r"\g<1>9", text))
+    out, _ = run("repeat scored --quiet", 1)
+    assert "first in line 1 of metrics.jsonl" in out, out
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("")
+    refused("repeat scored --quiet", 4, "scored: no checkpoint-<step>.safetensors in this folder, and "
+            "no final record in its metrics.jsonl")
+
+
 @case("/commands/repeat/says-where-runs-part")
 def _():
     run(f"{SMALL} --steps=20 --out=seeded --quiet")

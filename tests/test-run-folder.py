@@ -225,8 +225,57 @@ def other_origin_is_said():
             "'optimizer adam 0.9', the plugins are 'optimizer adam 1.0, ") in text, text
 
 
+def checkpoint_is_in_the_configuration():
+    """As seen from the folder: both may move; said when it has gone; of no matter to a resumed run."""
+    data = [arg for arg in SMALL if not arg.startswith(("--batch", "--optimizer"))]
+    train("tree/start", "--steps=20")
+    start = f"--checkpoint={DIR}/tree/start/checkpoint-20.safetensors"
+    dlhost("--task=evaluate", *data, start, "--task.split=valid", "--out=tree/score")
+    config = json.loads((DIR / "tree/score/config.json").read_text())
+    assert config["checkpoint"] == "../start/checkpoint-20.safetensors", config
+    (DIR / "tree").rename(DIR / "moved")
+    os.symlink("moved/score", DIR / "link")
+    for number, file in enumerate(("moved/score", "link")):
+        dlhost(f"--config={file}/config.json", f"--out=elsewhere/deep/{number}")
+        assert records(f"elsewhere/deep/{number}") == records("moved/score")
+    # What has begun from a checkpoint ends with the bytes of one that was not resumed.
+    fine = [f"--checkpoint={DIR}/moved/start/checkpoint-20.safetensors", "--task.keep=0",
+            "--task.checkpoint=30"]
+    train("moved/whole", *fine, "--steps=60")
+    shutil.copytree(DIR / "moved/whole", DIR / "moved/part")
+    (DIR / "moved/part" / step_name(60)).unlink()
+    for name in (DIR / "moved/start").glob("checkpoint-*"):
+        name.unlink()
+    dlhost("resume", "moved/part")
+    for name in ("config.json", step_name(60)):
+        assert bytes_of("moved/part", name) == bytes_of("moved/whole", name), name
+    text = dlhost("--config=moved/score/config.json", "--out=gone", code=4)
+    assert "moved/score/config.json: the checkpoint that it begins from, " in text, text
+    assert "is not there: give --checkpoint=FILE" in text and not (DIR / "gone").exists(), text
+
+
+def refused_runs_leave_nothing():
+    """But what was there before, or was recorded, stays."""
+    bad = ["--task=evaluate", "--model=mlp", "--dataset=synthetic,n=64,test=32", "--task.split=valid"]
+    dlhost(*bad, "--out=refused/deep", code=2)
+    assert not (DIR / "refused/deep").exists()
+    (DIR / "mine").mkdir()
+    dlhost(*bad, "--out=mine", code=2)
+    assert names("mine", "*") == []
+    (DIR / "mine/notes.txt").write_text("mine")
+    dlhost(*bad, "--out=mine", code=2)
+    assert (DIR / "mine/notes.txt").read_text() == "mine" and (DIR / "mine/config.json").exists()
+    train("refused/deep", "--steps=20")
+    # A number that is not finite is no refusal: the configuration tells how it came.
+    dlhost("--model=mlp,activation=identity", "--optimizer=sgd,lr=1e6", *SMALL[1:3], "--steps=99",
+           "--task.schedule=constant", "--task.images=0", "--out=diverged", code=5)
+    assert (DIR / "diverged/config.json").exists()
+
+
 TESTS = [
     ("/run-folder/kills/change-nothing", kills_change_nothing),
+    ("/run-folder/checkpoint/in-the-configuration", checkpoint_is_in_the_configuration),
+    ("/run-folder/refused/leaves-nothing", refused_runs_leave_nothing),
     ("/run-folder/early-stop/is-final", early_stop_is_final),
     ("/run-folder/keep/newest", newest_are_kept),
     ("/run-folder/keep/foreign-files-stay", foreign_files_stay),

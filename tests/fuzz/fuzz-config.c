@@ -17,7 +17,7 @@ static void
 check_round_trip (const Config *config)
 {
     DlhComponent *none[DLH_LAST_KIND + 1] = {NULL};
-    g_autofree char *json = config_to_json (config, none), *again_json = NULL;
+    g_autofree char *json = config_to_json (config, none, "/proc/self/fd"), *again_json = NULL;
     g_auto (Config) again = {0};
     g_autoptr (GError) error = NULL;
     int fd = memfd_create ("config", MFD_CLOEXEC);
@@ -27,7 +27,7 @@ check_round_trip (const Config *config)
     config_init (&again);
     g_assert_true (config_read (&again, path, &error));
     g_assert_no_error (error);
-    again_json = config_to_json (&again, none);
+    again_json = config_to_json (&again, none, "/proc/self/fd");
     g_assert_cmpstr (again_json, ==, json);
     close (fd);
 }

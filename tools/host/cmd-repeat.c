@@ -78,6 +78,52 @@ print_difference (const char *a, const char *b, GError **error)
     return TRUE;
 }
 
+/* Runs that leave no checkpoint, such as an evaluation: their records, but for the time that they
+ * took. */
+
+#define MAX_RECORDS ((gsize)1 << 30) /* bytes */
+
+static char *
+records_of (const char *run, GError **error)
+{
+    g_autofree char *path = g_build_filename (run, "metrics.jsonl", NULL);
+    g_autoptr (GBytes) bytes = dlh_file_read (path, MAX_RECORDS, error);
+    g_autoptr (GRegex) times = g_regex_new (",\"(wall|cpu)\":[^,}]*", G_REGEX_RAW, 0, NULL);
+    char *text = NULL;
+
+    if (bytes)
+        text = g_regex_replace_literal (times, g_bytes_get_data (bytes, NULL),
+                                        (gssize)g_bytes_get_size (bytes), 0, "", 0, error);
+    if (!text || strstr (text, "{\"event\":\"final\""))
+        return text;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                 "%s: no checkpoint-<step>.safetensors in this folder, and no final record in its "
+                 "metrics.jsonl: there is nothing to compare",
+                 run);
+    g_free (text);
+    return NULL;
+}
+
+static int
+compare_records (const char *run, const char *again, GError **error)
+{
+    g_autofree char *a = records_of (run, error), *b = a ? records_of (again, error) : NULL;
+    guint line = 1;
+
+    if (!b)
+        return -1;
+    if (strcmp (a, b) == 0) {
+        printf ("identical: the records of %s and %s, but for times; no checkpoint is there\n", run,
+                again);
+        return EXIT_SUCCESS;
+    }
+    for (const char *x = a, *y = b; *x == *y; x++, y++)
+        line += *x == '\n';
+    printf ("different: the records of %s and %s, first in line %u of metrics.jsonl\n", run, again,
+            line);
+    return EXIT_RUN_FAILED;
+}
+
 static int
 compare_runs (const char *run, const char *again, GError **error)
 {
@@ -107,12 +153,14 @@ repeat_run (Invocation *inv, GError **error)
 {
     const char *run = inv->operands->pdata[0], *out = invocation_flag (inv, "out");
     g_autofree char *file = g_build_filename (run, "config.json", NULL);
-    g_autofree char *latest = NULL, *differences = NULL;
+    g_autofree char *latest = NULL, *records = NULL, *differences = NULL;
     gint64 step;
     int code;
 
     // Nothing is begun that could not be compared.
-    if (!(latest = checkpoint_latest (run, &step, error)) || !invocation_complete (inv, file, error))
+    if (!(latest = checkpoint_latest (run, &step, NULL)) && !(records = records_of (run, error)))
+        return -1;
+    if (!invocation_complete (inv, file, error))
         return -1;
     inv->config.out = out ? g_strdup (out) : new_folder (run);
     inv->config.quiet = invocation_flag (inv, "quiet") != NULL;
@@ -122,7 +170,8 @@ repeat_run (Invocation *inv, GError **error)
     if ((differences = setup_compare_machine (run)))
         fprintf (stderr, "dlhost: note: the run was made otherwise, so bytes may differ: %s\n",
                  differences);
-    return compare_runs (run, inv->config.out, error);
+    return latest ? compare_runs (run, inv->config.out, error)
+                  : compare_records (run, inv->config.out, error);
 }
 
 const Command command_repeat = {
@@ -132,9 +181,10 @@ const Command command_repeat = {
     .summary = "runs a run's configuration again and compares the bytes",
     .details =
         "The last checkpoints are compared, which hold all that a run has made: identical, or "
-        "where they part first (exit code 1). A note says when version, processor kernels, "
-        "libraries or threads are not those of the first run. A run that was made longer by "
-        "resume, or that started from --checkpoint, is not what its configuration alone gives.",
+        "where they part first (exit code 1). Of a run that leaves none, such as an evaluation, "
+        "the records are, but for times. A note says when version, processor kernels, libraries "
+        "or threads are not those of the first run. A run that was made longer by resume is not "
+        "what its configuration alone gives.",
     .examples = "dlhost repeat runs/first\n",
     .min_operands = 1,
     .max_operands = 1,

@@ -358,6 +358,10 @@ invocation_complete (Invocation *inv, const char *file, GError **error)
         config->threads = base.threads;
     if (!g_hash_table_contains (inv->given, "dtype"))
         config->dtype = base.dtype;
+    if (!config->checkpoint) {
+        config->checkpoint = g_steal_pointer (&base.checkpoint);
+        config->named_by = g_steal_pointer (&base.named_by);
+    }
     if (!config->parts[DLH_TASK].name)
         config->parts[DLH_TASK].name = g_strdup ("train");
     if (!config->parts[DLH_DATASET].name) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <json-glib/json-glib.h>
 #include "config.h"
@@ -25,6 +26,7 @@ config_clear (Config *config)
     }
     g_free (config->out);
     g_free (config->checkpoint);
+    g_free (config->named_by);
     g_free (config->plugin_path);
 }
 
@@ -203,6 +205,33 @@ read_part (Config *config, DlhPluginKind kind, JsonNode *node, const char *path,
     return TRUE;
 }
 
+// (transfer full): without links and dots, as far as it is there.
+static char *
+real_path (const char *path)
+{
+    char *real = realpath (path, NULL);
+    g_autofree char *whole = g_canonicalize_filename (path, NULL);
+    g_autofree char *parent = g_path_get_dirname (whole), *name = g_path_get_basename (whole);
+    g_autofree char *real_parent = NULL;
+
+    if (real || strcmp (parent, whole) == 0)
+        return real ? real : g_steal_pointer (&whole);
+    real_parent = real_path (parent);
+    return g_build_filename (real_parent, name, NULL);
+}
+
+// A file says where the checkpoint is as seen from its own folder.
+static void
+place_checkpoint (Config *config, const char *path)
+{
+    g_autofree char *folder = g_path_get_dirname (path), *real = real_path (folder);
+    g_autofree char *named = g_steal_pointer (&config->checkpoint);
+
+    config->checkpoint = g_canonicalize_filename (named, real);
+    g_free (config->named_by);
+    config->named_by = g_strdup (path);
+}
+
 static gboolean
 read_member (Config *config, const char *key, JsonNode *value, const char *path, GError **error)
 {
@@ -222,10 +251,13 @@ read_member (Config *config, const char *key, JsonNode *value, const char *path,
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: '%s' has no value", path, key);
         return FALSE;
     }
-    if (config_set (config, key, text, error))
-        return TRUE;
-    g_prefix_error (error, "%s: ", path);
-    return FALSE;
+    if (!config_set (config, key, text, error)) {
+        g_prefix_error (error, "%s: ", path);
+        return FALSE;
+    }
+    if (strcmp (key, "checkpoint") == 0)
+        place_checkpoint (config, path);
+    return TRUE;
 }
 
 gboolean
@@ -285,14 +317,39 @@ append_component (GString *out, DlhComponent *component, const char *name)
     g_string_append (out, "\n  },\n");
 }
 
+// (transfer full): @path as seen from @folder, links followed.
+static char *
+seen_from (const char *folder, const char *path)
+{
+    g_autofree char *from = real_path (folder), *to = real_path (path);
+    g_auto (GStrv) a = g_strsplit (from, "/", -1), b = g_strsplit (to, "/", -1);
+    g_autoptr (GString) out = g_string_new (NULL);
+    guint same = 0;
+
+    while (a[same] && b[same] && strcmp (a[same], b[same]) == 0)
+        same++;
+    for (guint i = same; a[i]; i++)
+        g_string_append (out, *a[i] ? "../" : "");
+    for (guint i = same; b[i]; i++)
+        g_string_append_printf (out, "%s%s", i > same ? "/" : "", b[i]);
+    return g_utf8_make_valid (out->len ? out->str : ".", -1);
+}
+
 char *
-config_to_json (const Config *config, DlhComponent *const *components)
+config_to_json (const Config *config, DlhComponent *const *components, const char *folder)
 {
     GString *out = g_string_new ("{\n");
 
     for (guint kind = 1; kind <= DLH_LAST_KIND; kind++)
         if (components[kind])
             append_component (out, components[kind], config->parts[kind].name);
+    if (folder && config->checkpoint) {
+        g_autofree char *path = seen_from (folder, config->checkpoint);
+
+        g_string_append (out, "  \"checkpoint\": ");
+        append_string (out, path);
+        g_string_append (out, ",\n");
+    }
     // A seed above 2^63 does not fit the integers of JSON parsers: as text.
     g_string_append_printf (out,
                             config->seed > G_MAXINT64 ? "  \"seed\": \"%" G_GUINT64_FORMAT "\",\n"

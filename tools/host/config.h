@@ -18,6 +18,7 @@ typedef struct {
     DlhDType dtype;
     char *out;         /* run folder, NULL: named by the time */
     char *checkpoint;  /* to start from */
+    char *named_by;    /* (nullable): the file that names the checkpoint; NULL: the command line */
     char *plugin_path; /* from the command line */
     gboolean quiet;
 } Config;
@@ -31,7 +32,8 @@ gboolean config_set_part (Config *config, DlhPluginKind kind, const char *text, 
 /* A common option by name ("seed"); FALSE with DLH_ERROR_OPTION when unknown or wrong. */
 gboolean config_set (Config *config, const char *name, const char *value, GError **error);
 gboolean config_is_common (const char *name);
-/* Adds what a file of config_to_json() says. */
+/* Adds what a file of config_to_json() says. Its checkpoint is relative to the file's folder. */
 gboolean config_read (Config *config, const char *path, GError **error);
-/* The whole configuration, every parameter spelled out. */
-char *config_to_json (const Config *config, DlhComponent *const *components);
+/* The whole configuration, every parameter spelled out. @folder: (nullable): where the text will be:
+ * the checkpoint is named from there; NULL: no checkpoint is named. */
+char *config_to_json (const Config *config, DlhComponent *const *components, const char *folder);

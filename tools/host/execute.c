@@ -87,15 +87,16 @@ fail (const GError *error)
 
 /* What a task asks of its host. */
 
-// What the run consists of, for config.json and for checkpoints.
+// What the run consists of, for config.json and for checkpoints. In these no place is named: their
+// bytes do not depend on where the run is.
 static void
 describe (Session *s)
 {
     g_free (s->config_json);
     g_clear_pointer (&s->origin, g_hash_table_unref);
-    s->config_json = config_to_json (s->config, s->components);
+    s->config_json = config_to_json (s->config, s->components, s->log.dir);
     s->origin = checkpoint_origin (s->components);
-    g_hash_table_insert (s->origin, "config", g_strdup (s->config_json));
+    g_hash_table_insert (s->origin, "config", config_to_json (s->config, s->components, NULL));
 }
 
 static DlhData *
@@ -252,6 +253,7 @@ go_on (Session *s, const char *dir, GError **error)
     if (!run_log_lock (&s->log, dir, error) ||
         !checkpoint_load_latest (dir, s->store, &step, &metadata, notes, error))
         return FALSE;
+    describe (s);
     checkpoint_remove_leftovers (dir);
     for (guint i = 0; i < notes->len; i++)
         progress_line (&s->progress, notes->pdata[i]);
@@ -274,6 +276,22 @@ note_machine (Session *s, const char *resume, GError **error)
     return TRUE;
 }
 
+// A file's checkpoint may have gone since.
+static gboolean
+load_checkpoint (Session *s, GError **error)
+{
+    const char *path = s->config->checkpoint, *file = s->config->named_by;
+
+    if (path && file && !g_file_test (path, G_FILE_TEST_EXISTS)) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
+                     "%s: the checkpoint that it begins from, %s, is not there: give "
+                     "--checkpoint=FILE",
+                     file, path);
+        return FALSE;
+    }
+    return !path || dlh_store_load (s->store, path, NULL, error);
+}
+
 static gboolean
 start (Session *s, const Config *config, DlhRegistry *registry, const char *resume, GError **error)
 {
@@ -285,13 +303,26 @@ start (Session *s, const Config *config, DlhRegistry *registry, const char *resu
     s->config = config;
     s->registry = registry;
     s->store = dlh_store_new (config->seed, config->dtype);
-    describe (s);
     if (resume)
         return go_on (s, resume, error) && note_machine (s, resume, error);
     hint = folder_hint (s);
-    return (!config->checkpoint || dlh_store_load (s->store, config->checkpoint, NULL, error)) &&
-           run_log_create (&s->log, config->out, hint, s->config_json, error) &&
-           note_machine (s, NULL, error);
+    if (!load_checkpoint (s, error) || !run_log_create (&s->log, config->out, hint, error))
+        return FALSE;
+    describe (s);
+    return run_log_begin (&s->log, s->config_json, error) && note_machine (s, NULL, error);
+}
+
+// What was wrong with what was asked for is not a run: nothing of it stays.
+static gboolean
+is_refusal (const GError *error)
+{
+    static const DlhErrorCode codes[] = {DLH_ERROR_OPTION, DLH_ERROR_SHAPE, DLH_ERROR_PLUGIN,
+                                         DLH_ERROR_DATA, DLH_ERROR_STATE};
+
+    for (guint i = 0; i < G_N_ELEMENTS (codes); i++)
+        if (g_error_matches (error, DLH_ERROR, (int)codes[i]))
+            return TRUE;
+    return FALSE;
 }
 
 int
@@ -328,5 +359,7 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
             fprintf (stderr, "dlhost: %s\n", error->message);
         return 128 + (signals_seen () ? signals_seen () : SIGINT);
     }
+    if (is_refusal (error))
+        run_log_discard (&s.log);
     return fail (error);
 }

@@ -12,6 +12,7 @@
 #include "report/kept.h"
 #include "report/report.h"
 #include "runlog.h"
+#include "setup.h"
 
 static gboolean
 io_error (const char *what, const char *path, GError **error)
@@ -85,8 +86,7 @@ run_log_lock (RunLog *log, const char *dir, GError **error)
 }
 
 gboolean
-run_log_create (RunLog *log, const char *dir, const char *hint, const char *config_json,
-                GError **error)
+run_log_create (RunLog *log, const char *dir, const char *hint, GError **error)
 {
     g_autofree char *config = NULL;
 
@@ -99,12 +99,40 @@ run_log_create (RunLog *log, const char *dir, const char *hint, const char *conf
                      log->dir, log->dir);
         return FALSE;
     }
+    log->made = !g_file_test (log->dir, G_FILE_TEST_EXISTS);
     if (g_mkdir_with_parents (log->dir, 0777) != 0)
         return io_error ("cannot make the run folder", log->dir, error);
-    return lock_folder (log, error) &&
-           dlh_file_write (config, config_json, strlen (config_json), error) &&
-           open_metrics (log, "we", error) &&
+    return lock_folder (log, error);
+}
+
+gboolean
+run_log_begin (RunLog *log, const char *config_json, GError **error)
+{
+    log->begun = TRUE;
+    return run_log_set_config (log, config_json, error) && open_metrics (log, "we", error) &&
            events_open (&log->events, log->dir, FALSE, -1, FALSE, error);
+}
+
+void
+run_log_discard (RunLog *log)
+{
+    g_autofree char *events = log->events.path ? g_path_get_basename (log->events.path) : NULL;
+    const char *const own[] = {"config.json", MACHINE_FILE, "metrics.jsonl", events, NULL};
+    g_autoptr (GDir) entries = log->begun ? g_dir_open (log->dir, 0, NULL) : NULL;
+    const char *entry;
+
+    if (!entries || (log->metrics && ftell (log->metrics) > 0))
+        return;
+    while ((entry = g_dir_read_name (entries)))
+        if (!g_strv_contains (own, entry))
+            return;
+    for (guint i = 0; own[i]; i++) {
+        g_autofree char *path = g_build_filename (log->dir, own[i], NULL);
+
+        g_unlink (path);
+    }
+    if (log->made)
+        g_rmdir (log->dir);
 }
 
 // The number after "key": in a record that this program wrote.

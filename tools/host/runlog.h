@@ -16,11 +16,14 @@ typedef struct {
     double cpu_start, cpu_before; /* seconds of the processor: at the start, in earlier sittings */
     int lock;                     /* the folder's descriptor: one process at a time */
     gboolean undrawn;             /* that figures are not drawn has been said */
+    gboolean made;                /* the folder is this process's, */
+    gboolean begun;               /* and so are config.json and the rest */
 } RunLog;
 
 /* Makes the folder (@dir, or a new one under runs/ when NULL); refuses one that holds a run. */
-gboolean run_log_create (RunLog *log, const char *dir, const char *hint, const char *config_json,
-                         GError **error);
+gboolean run_log_create (RunLog *log, const char *dir, const char *hint, GError **error);
+/* Behind run_log_create(): config.json and the first event file. */
+gboolean run_log_begin (RunLog *log, const char *config_json, GError **error);
 /* Goes on in a folder. Locks it first: another process may be writing there. */
 gboolean run_log_lock (RunLog *log, const char *dir, GError **error);
 /* Writes config.json anew. */
@@ -28,6 +31,9 @@ gboolean run_log_set_config (RunLog *log, const char *config_json, GError **erro
 /* Goes on behind run_log_lock(): drops the records after @step and the final one, since they will be
  * made again. */
 gboolean run_log_reopen (RunLog *log, gint64 step, const char *config_json, GError **error);
+/* Of a run that is refused: removes what run_log_create() and run_log_begin() have made, unless
+ * something has been recorded since or is beside it. */
+void run_log_discard (RunLog *log);
 void run_log_clear (RunLog *log);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (RunLog, run_log_clear)
 
