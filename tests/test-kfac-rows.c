@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* K-FAC that preconditions the rows of the batch against the form that preconditions the gradient
  * (which test-kfac.c holds against dense solves): the same steps but for rounding, whatever the
- * layer; and the gradient's form where the gradient is not the batch's own. */
+ * layer; and the gradient's form where the gradient is not the batch's own. Then either form with
+ * products that are rounded. */
 #include "test.h"
 
 #define STEPS 6
@@ -30,6 +31,8 @@ static const Case cases[] = {
 static DlhShape
 input_shape (const Case *c)
 {
+    if (g_str_equal (c->name, "wide"))
+        return dlh_shape (150);
     if (g_str_equal (c->model, "convnet"))
         return dlh_shape (2, 6, 6);
     return g_str_equal (c->model, "rnn") ? dlh_shape (1, 4, 3) : dlh_shape (7);
@@ -49,16 +52,17 @@ load (DlhRegistry *registry, DlhPluginKind kind, const char *name, const char *c
     return c;
 }
 
-// Runs some steps. Returns: (transfer full): the notes; the parameters are in @store.
+// Runs @n steps. Returns: (transfer full): the notes; the parameters are in @store.
 static char *
-train (const Case *c, const DlhTraining *training, const char *const *settings, DlhStore *store)
+train_for (guint n, const Case *c, const DlhTraining *training, const char *const *settings,
+           DlhStore *store)
 {
     g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
     g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, c->model, c->settings);
     g_autoptr (DlhComponent) kfac = load (registry, DLH_OPTIMIZER, "kfac", settings);
     DlhShape shape = input_shape (c);
     g_autoptr (DlhTensor) x =
-        test_tensor_random (DLH_F64, dlh_shape_insert (shape, 0, c->batch), 1);
+        test_tensor_random (dlh_store_get_dtype (store), dlh_shape_insert (shape, 0, c->batch), 1);
     g_autoptr (DlhTensor) y = dlh_tensor_new (DLH_I64, dlh_shape (c->batch), NULL);
     g_autoptr (DlhTrainer) trainer = NULL;
     g_autoptr (GString) notes = g_string_new (NULL);
@@ -70,13 +74,19 @@ train (const Case *c, const DlhTraining *training, const char *const *settings, 
         dlh_tensor_set (y, i, (double)(i % 3));
     trainer = dlh_trainer_new (store, model, kfac, &problem, training, &error);
     g_assert_no_error (error);
-    for (guint i = 0; i < STEPS; i++) {
+    for (guint i = 0; i < n; i++) {
         dlh_trainer_step (trainer, x, y, &error);
         g_assert_no_error (error);
     }
     for (guint i = 0; i < dlh_trainer_notes (trainer)->len; i++)
         g_string_append_printf (notes, "%s\n", (char *)dlh_trainer_notes (trainer)->pdata[i]);
     return g_string_free (g_steal_pointer (&notes), FALSE);
+}
+
+static char *
+train (const Case *c, const DlhTraining *training, const char *const *settings, DlhStore *store)
+{
+    return train_for (STEPS, c, training, settings, store);
 }
 
 // Parameters of @a within @tolerance of those of @b, and moved.
@@ -170,10 +180,90 @@ cheaper_one_is_chosen (void)
     g_assert_nonnull (strstr (notes, "linear, Kronecker factors 193 x 40, by rows\n"));
 }
 
+/* Rounded products. */
+
+// Wide enough that they are rounded.
+static const Case wide = {
+    "wide", "mlp", {"hidden", "[128]", NULL}, {.size = sizeof (DlhProblem), CLASSES}, 128};
+
+// The norm of the difference of the parameters.
+static double
+distance (DlhStore *a, DlhStore *b)
+{
+    double sum = 0;
+
+    for (guint i = 0; i < dlh_store_n_variables (a); i++) {
+        DlhVariable *v = dlh_store_get_variable (a, i);
+        DlhVariable *w = dlh_store_lookup (b, dlh_variable_name (v));
+        g_autofree double *x = test_values (dlh_variable_tensor (v));
+        g_autofree double *y = test_values (dlh_variable_tensor (w));
+
+        for (gint64 j = 0;
+             dlh_variable_is_trainable (v) && j < dlh_tensor_count (dlh_variable_tensor (v)); j++)
+            sum += (x[j] - y[j]) * (x[j] - y[j]);
+    }
+    return sqrt (sum);
+}
+
+static char *
+train_wide (guint n, DlhDType dtype, const char *precision, const char *option, const char *value,
+            DlhStore **store)
+{
+    const char *const settings[] = {"precondition_precision", precision, option, value, NULL};
+
+    *store = dlh_store_new (1, dtype);
+    return train_for (n, &wide, &plain, settings, *store);
+}
+
+// A rounded product is 2^-8 of the sum of its terms off at most; the inverses are well-conditioned
+// here, so that little of them cancels: 1 % of the way bounds what two or three of them leave.
+static void
+rounded_steps_near (gconstpointer data)
+{
+    const char *const *option = data;
+    g_autoptr (DlhStore) begin = NULL, full = NULL, rounded = NULL, again = NULL;
+    // The first step only collects.
+    g_autofree char *none = train_wide (1, DLH_F32, "full", option[0], option[1], &begin);
+    g_autofree char *notes = train_wide (STEPS, DLH_F32, "full", option[0], option[1], &full);
+    g_autofree char *bf16 = train_wide (STEPS, DLH_F32, "bf16", option[0], option[1], &rounded);
+    g_autofree char *twice = train_wide (STEPS, DLH_F32, "bf16", option[0], option[1], &again);
+    const double way = distance (begin, full), off = distance (rounded, full);
+
+    g_test_message ("off %g of a way of %g: %g", off, way, off / way);
+    g_assert_nonnull (strstr (bf16, ", bf16\n"));
+    g_assert_null (strstr (notes, ", bf16"));
+    g_assert_cmpfloat (off, <, 0.01 * way);
+    g_assert_cmpint (off > 0, ==, test_rounds_to_bf16 ());
+    g_assert_cmpfloat (distance (rounded, again), ==, 0);
+}
+
+// f64 is never rounded, and nobody says that it is.
+static void
+f64_steps_same (void)
+{
+    g_autoptr (DlhStore) full = NULL, rounded = NULL;
+    g_autofree char *notes = train_wide (STEPS, DLH_F64, "full", "precondition", "rows", &full);
+    g_autofree char *bf16 = train_wide (STEPS, DLH_F64, "bf16", "precondition", "rows", &rounded);
+
+    g_assert_cmpstr (notes, ==, bf16);
+    g_assert_cmpfloat (distance (rounded, full), ==, 0);
+}
+
 int
 main (int argc, char **argv)
 {
+    static const char *const forms[][2] = {{"precondition", "rows"},
+                                           {"precondition", "gradient"},
+                                           {"inverse", "eigen"},
+                                           {"inverse", "ekfac"}};
+
     test_init (&argc, &argv);
+    for (guint i = 0; i < G_N_ELEMENTS (forms); i++) {
+        g_autofree char *path = g_strdup_printf ("/kfac-rows/bf16/%s-near", forms[i][1]);
+
+        g_test_add_data_func (path, forms[i], rounded_steps_near);
+    }
+    g_test_add_func ("/kfac-rows/bf16/f64-same", f64_steps_same);
     for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
         g_autofree char *path = g_strdup_printf ("/kfac-rows/%s/same-steps", cases[i].name);
 

@@ -271,6 +271,21 @@ test_data (const char *name)
 #endif
 
 gboolean
+test_rounds_to_bf16 (void)
+{
+#if defined __x86_64__
+    DlhMachine machine = {.size = sizeof machine};
+
+    dlh_machine_describe (&machine);
+    // oneDNN is not used under AddressSanitizer.
+    return strcmp (dlh_cpu_level (), "avx512") == 0 && __builtin_cpu_supports ("avx512bf16") &&
+           *machine.dnnl && !test_under_sanitizer ();
+#else
+    return FALSE;
+#endif
+}
+
+gboolean
 test_under_sanitizer (void)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(TEST_SANITIZED)

@@ -123,5 +123,8 @@ char *test_write_file (const char *dir, const char *name, gconstpointer data, gs
 /** test_data: (transfer full) (nullable): a path below the directory of real data, NULL after
  * test_skip() when it is not there. */
 char *test_data (const char *name);
+/** test_rounds_to_bf16: Returns: whether products that may be rounded to bfloat16 are, where they
+ * are large enough. */
+gboolean test_rounds_to_bf16 (void);
 /** test_under_sanitizer: Returns: whether this program was built with a sanitizer. */
 gboolean test_under_sanitizer (void);

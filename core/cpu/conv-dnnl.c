@@ -2,52 +2,15 @@
 /* A plan is the convolution in the layouts that oneDNN likes best, with the reorders around it. */
 #include "cpu/conv-dnnl.h"
 
-/* LeakSanitizer dies of what oneDNN leaves in thread-local memory: there tiles do the work. */
-#if defined HAVE_DNNL && !defined __SANITIZE_ADDRESS__
+#include "cpu/dnnl.h"
 
-#include <dlfcn.h>
+#ifdef DLH_DNNL
+
 #include <string.h>
 
-#include <dnnl.h>
 #include <dlhost/function.h>
 
 #include "cpu/parallel.h"
-
-#define LIBRARY "libdnnl.so." G_STRINGIFY (DNNL_VERSION_MAJOR)
-
-/* What is used of the library. */
-#define FUNCTIONS(F)                                                                               \
-    F (convolution_backward_data_desc_init)                                                        \
-    F (convolution_backward_weights_desc_init)                                                     \
-    F (convolution_forward_desc_init)                                                              \
-    F (engine_create)                                                                              \
-    F (memory_create)                                                                              \
-    F (memory_desc_equal)                                                                          \
-    F (memory_desc_get_size)                                                                       \
-    F (memory_desc_init_by_tag)                                                                    \
-    F (memory_destroy)                                                                             \
-    F (memory_set_data_handle)                                                                     \
-    F (primitive_attr_create)                                                                      \
-    F (primitive_attr_destroy)                                                                     \
-    F (primitive_attr_set_scratchpad_mode)                                                         \
-    F (primitive_create)                                                                           \
-    F (primitive_desc_create)                                                                      \
-    F (primitive_desc_destroy)                                                                     \
-    F (primitive_desc_query_md)                                                                    \
-    F (primitive_destroy)                                                                          \
-    F (primitive_execute)                                                                          \
-    F (reorder_primitive_desc_create)                                                              \
-    F (stream_create)                                                                              \
-    F (stream_wait)                                                                                \
-    F (version)
-
-typedef struct {
-#define F(name) __typeof__ (dnnl_##name) *name;
-    FUNCTIONS (F)
-#undef F
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
-} Dnnl;
 
 typedef struct {
     dnnl_primitive_t primitive;
@@ -59,7 +22,7 @@ typedef struct {
 enum { A, B, OUT, N_OPERANDS };
 
 struct _DlhDnnlPlan {
-    const Dnnl *dnnl;
+    const DlhDnnl *dnnl;
     DlhConvKind kind;
     DlhConvSize size;
     dnnl_memory_desc_t plain[N_OPERANDS];
@@ -73,46 +36,6 @@ struct _DlhDnnlPlan {
     Step steps[N_OPERANDS + 1];
     guint n_steps;
 };
-
-static gboolean
-dnnl_open (Dnnl *d)
-{
-    void *handle = dlopen (LIBRARY, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-
-    if (!handle)
-        return FALSE;
-#define F(name)                                                                                    \
-    if (!(*(void **)&d->name = dlsym (handle, "dnnl_" #name)))                                     \
-        return FALSE;
-    FUNCTIONS (F)
-#undef F
-    return d->version ()->major == DNNL_VERSION_MAJOR &&
-           d->engine_create (&d->engine, dnnl_cpu, 0) == dnnl_success &&
-           d->stream_create (&d->stream, d->engine, dnnl_stream_default_flags) == dnnl_success;
-}
-
-// One engine a process: primitives are shared through it.
-static const Dnnl *
-dnnl_get (void)
-{
-    static Dnnl dnnl;
-    static gsize state; /* 0 unknown, 1 absent, 2 there */
-
-    if (g_once_init_enter (&state))
-        g_once_init_leave (&state, dnnl_open (&dnnl) ? 2 : 1);
-    return state == 2 ? &dnnl : NULL;
-}
-
-void
-dlh_dnnl_version (char *text, gsize n)
-{
-    const Dnnl *d = dnnl_get ();
-
-    *text = '\0';
-    if (d)
-        g_snprintf (text, n, "%d.%d.%d", d->version ()->major, d->version ()->minor,
-                    d->version ()->patch);
-}
 
 /* Where it measured faster, reorders included (one core of an EPYC 9004, oneDNN 2.6; cpu/conv.c has
  * figures): whole blocks of 16 channels on both sides, and rows that do not fill the tiles' vectors
@@ -134,7 +57,7 @@ is_faster (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype)
 /* Building a plan; FALSE at the first thing that oneDNN refuses. */
 
 static gboolean
-tensor (const Dnnl *d, dnnl_memory_desc_t *desc, gsize n, gsize c, gsize h, gsize w,
+tensor (const DlhDnnl *d, dnnl_memory_desc_t *desc, gsize n, gsize c, gsize h, gsize w,
         dnnl_format_tag_t tag)
 {
     const dnnl_dims_t dims = {(gint64)n, (gint64)c, (gint64)h, (gint64)w};
@@ -143,7 +66,7 @@ tensor (const Dnnl *d, dnnl_memory_desc_t *desc, gsize n, gsize c, gsize h, gsiz
 }
 
 static gboolean
-describe (const Dnnl *d, DlhConvKind kind, const DlhConvSize *s, dnnl_format_tag_t tag,
+describe (const DlhDnnl *d, DlhConvKind kind, const DlhConvSize *s, dnnl_format_tag_t tag,
           dnnl_memory_desc_t desc[N_OPERANDS])
 {
     dnnl_memory_desc_t x, w, y;
@@ -165,7 +88,7 @@ forward_desc (const DlhDnnlPlan *p, dnnl_primitive_attr_t attr, const dnnl_memor
     const DlhConvSize *s = &p->size;
     const dnnl_dims_t stride = {1, 1}, filters = {(gint64)s->O};
     const dnnl_dims_t padding = {(gint64)s->ph, (gint64)s->pw};
-    const Dnnl *d = p->dnnl;
+    const DlhDnnl *d = p->dnnl;
     dnnl_memory_desc_t bias;
     dnnl_convolution_desc_t desc;
 
@@ -183,7 +106,7 @@ gradient_desc (const DlhDnnlPlan *p, dnnl_primitive_attr_t attr, const dnnl_memo
 {
     const DlhConvSize *s = &p->size;
     const dnnl_dims_t stride = {1, 1}, padding = {(gint64)s->ph, (gint64)s->pw};
-    const Dnnl *d = p->dnnl;
+    const DlhDnnl *d = p->dnnl;
     dnnl_convolution_desc_t desc;
     dnnl_status_t status;
 
@@ -218,7 +141,7 @@ make_desc (const DlhDnnlPlan *p, dnnl_primitive_attr_t attr, dnnl_primitive_desc
 }
 
 static gboolean
-new_memory (const Dnnl *d, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory)
+new_memory (const DlhDnnl *d, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory)
 {
     return d->memory_create (memory, desc, d->engine, DNNL_MEMORY_NONE) == dnnl_success;
 }
@@ -235,7 +158,7 @@ reserve (DlhDnnlPlan *p, const dnnl_memory_desc_t *desc)
 static gboolean
 add_reorder (DlhDnnlPlan *p, guint operand, const dnnl_memory_desc_t *blocked)
 {
-    const Dnnl *d = p->dnnl;
+    const DlhDnnl *d = p->dnnl;
     const gboolean back = operand == OUT;
     const dnnl_memory_desc_t *from = back ? blocked : &p->plain[operand];
     const dnnl_memory_desc_t *to = back ? &p->plain[operand] : blocked;
@@ -277,7 +200,7 @@ add_product (DlhDnnlPlan *p, dnnl_primitive_desc_t desc)
         [DLH_CONV_DATA] = {DNNL_ARG_DIFF_DST, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_SRC},
         [DLH_CONV_WEIGHT] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_DST, DNNL_ARG_DIFF_WEIGHTS},
     };
-    const Dnnl *d = p->dnnl;
+    const DlhDnnl *d = p->dnnl;
     const dnnl_memory_desc_t *scratch =
         d->primitive_desc_query_md (desc, dnnl_query_scratchpad_md, 0);
     Step *step = &p->steps[p->n_steps++];
@@ -322,7 +245,7 @@ plan_build (DlhDnnlPlan *p, dnnl_primitive_desc_t desc)
 DlhDnnlPlan *
 dlh_dnnl_plan_new (DlhConvKind kind, const DlhConvSize *s, DlhDType dtype)
 {
-    const Dnnl *d = is_faster (kind, s, dtype) ? dnnl_get () : NULL;
+    const DlhDnnl *d = is_faster (kind, s, dtype) ? dlh_dnnl_get () : NULL;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_primitive_desc_t desc = NULL;
     DlhDnnlPlan *p;
@@ -393,7 +316,7 @@ dlh_dnnl_plan_run (const DlhDnnlPlan *p, const void *a, const void *b, const voi
                    void *work, GError **error)
 {
     void *const data[N_OPERANDS] = {(void *)a, (void *)b, out};
-    const Dnnl *d = p->dnnl;
+    const DlhDnnl *d = p->dnnl;
     dnnl_status_t status = dnnl_success;
     const guint before = dlh_parallel_limit (p->threads);
 
@@ -452,13 +375,6 @@ dlh_dnnl_plan_run (const DlhDnnlPlan *plan, const void *a, const void *b, const 
 {
     (void)plan, (void)a, (void)b, (void)bias, (void)out, (void)work, (void)error;
     g_return_val_if_reached (FALSE);
-}
-
-void
-dlh_dnnl_version (char *text, gsize n)
-{
-    (void)n;
-    *text = '\0';
 }
 
 #endif

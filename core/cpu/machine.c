@@ -5,7 +5,7 @@
 #include <dlhost/function.h>
 
 #include "cpu/blas.h"
-#include "cpu/conv-dnnl.h"
+#include "cpu/dnnl.h"
 #include "cpu/loops.h"
 
 extern int omp_get_num_procs (void);

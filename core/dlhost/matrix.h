@@ -17,12 +17,33 @@ DLH_EXPORT DlhNode *dlh_matmul_t (DlhNode *a, gboolean transpose_a, DlhNode *b,
 typedef struct {
     gint64 transpose_a, transpose_b;
 } DlhMatmulAttrs;
+/* How much of its operands a product may round away; its sums are of the element type. */
+typedef enum {
+    DLH_PRECISION_FULL = 1, /* nothing */
+    DLH_PRECISION_BF16,     /* f32 may become bfloat16, 2^-9 of itself off; f64 stays */
+} DlhPrecision;
+/**
+ * dlh_matmul_precision:
+ * dlh_matmul_t() whose operands may be rounded, where that is faster: a right to use less, not a
+ * number format. What a backend or processor has no quicker way for is computed in full. Gradients
+ * are products of the same @precision.
+ * Returns: with BF16 a node of the op "matmul-rounded".
+ */
+DLH_EXPORT DlhNode *dlh_matmul_precision (DlhNode *a, gboolean transpose_a, DlhNode *b,
+                                          gboolean transpose_b, DlhPrecision precision);
+/** DlhRoundedMatmulAttrs: attributes of the op "matmul-rounded". */
+typedef struct {
+    DlhMatmulAttrs matmul;
+    gint64 precision; /* DlhPrecision */
+} DlhRoundedMatmulAttrs;
+
 /**
  * dlh_linear:
  * @x: (.., n_in)
  * @w: (n_out, n_in)
  * @b: (nullable): (n_out)
- * Returns: x w' + b, (.., n_out): a single node, so that methods can find "a product with a weight".
+ * Returns: x w' + b, (.., n_out): a single node, so that methods can find "a product with a
+ * weight".
  */
 DLH_EXPORT DlhNode *dlh_linear (DlhNode *x, DlhNode *w, DlhNode *b);
 /** dlh_gram: x (.., m, n) to x' x (.., n, n), symmetric; half the work of a product. */

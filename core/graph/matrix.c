@@ -2,6 +2,7 @@
 #include "graph/matrix.h"
 
 #include <string.h>
+#include <dlhost/arrange.h>
 #include "cpu/blas.h"
 #include "cpu/parallel.h"
 #include "graph/axes.h"
@@ -53,13 +54,41 @@ dlh_check_system (const DlhNode *node, guint i, guint k, GError **error)
 }
 
 gint64
+dlh_count_dims (const gint64 *dims, guint n)
+{
+    gint64 count = 1;
+
+    for (guint i = 0; i < n; i++)
+        count *= dims[i];
+    return count;
+}
+
+gint64
 dlh_matrix_batch (const DlhNode *x)
 {
-    gint64 n = 1;
+    return dlh_count_dims (x->shape.dims, MAX (x->shape.rank, 2) - 2);
+}
 
-    for (guint i = 0; i + 2 < x->shape.rank; i++)
-        n *= x->shape.dims[i];
-    return n;
+gint64
+dlh_matrix_rows (const DlhNode *x, gint64 transpose)
+{
+    return x->shape.dims[x->shape.rank - (transpose ? 1 : 2)];
+}
+
+gint64
+dlh_matrix_columns (const DlhNode *x, gint64 transpose)
+{
+    return x->shape.dims[x->shape.rank - (transpose ? 2 : 1)];
+}
+
+DlhNode *
+dlh_stack_rows (DlhNode *x)
+{
+    const guint last = x->shape.rank - 1;
+
+    if (last == 1)
+        return x;
+    return dlh_reshape (x, dlh_shape (dlh_count_dims (x->shape.dims, last), x->shape.dims[last]));
 }
 
 gsize
@@ -67,13 +96,13 @@ dlh_matrix_bytes (const DlhNode *x)
 {
     const gint64 *d = x->shape.dims + x->shape.rank - 2;
 
-    return (gsize) d[0] * (gsize) d[1] * dlh_dtype_size (x->dtype);
+    return (gsize)d[0] * (gsize)d[1] * dlh_dtype_size (x->dtype);
 }
 
 void *
 dlh_matrix_at (const DlhNode *x, const void *memory, gsize i)
 {
-    return (char *) memory + i * dlh_matrix_bytes (x);
+    return (char *)memory + i * dlh_matrix_bytes (x);
 }
 
 /* Runs over a batch. */
@@ -90,7 +119,7 @@ typedef struct {
 static void
 note_failure (Job *job, gsize i, gint64 info)
 {
-    guint64 mine = (guint64) i << 32 | (guint32) info;
+    guint64 mine = (guint64)i << 32 | (guint32)info;
     guint64 seen = __atomic_load_n (&job->failed, __ATOMIC_RELAXED);
 
     while (mine < seen && !__atomic_compare_exchange_n (&job->failed, &seen, mine, FALSE,
@@ -103,12 +132,12 @@ run_parts (gsize begin, gsize end, guint thread, gpointer user_data)
 {
     Job *job = user_data;
 
-    (void) thread;
+    (void)thread;
     for (gsize part = begin; part < end; part++) {
         gsize last = (part + 1) * job->n / job->n_parts;
 
         for (gsize i = part * job->n / job->n_parts; i < last; i++) {
-            gint64 info = job->func (job->call, i, (guint) part);
+            gint64 info = job->func (job->call, i, (guint)part);
 
             // The rest of the part comes later in the batch: it cannot be the first failure.
             if (info) {
@@ -124,15 +153,15 @@ dlh_each_matrix (const DlhCall *call, DlhMatrixFunc func, gsize n, guint n_parts
                  double alone, gsize *failed, gint64 *info)
 {
     Job job = {call, func, n, n_parts ? MIN (n_parts, n) : n, NONE};
-    double part_flops = flops * (double) n / (double) MAX (1, job.n_parts);
+    double part_flops = flops * (double)n / (double)MAX (1, job.n_parts);
 
     if (n == 1 || (flops > alone && n < 2 * dlh_get_threads ()))
         run_parts (0, job.n_parts, 0, &job);
     else if (n > 0)
-        dlh_parallel_for (job.n_parts, 1 + (gsize) (GRAIN / (part_flops + 1)), run_parts, &job);
+        dlh_parallel_for (job.n_parts, 1 + (gsize)(GRAIN / (part_flops + 1)), run_parts, &job);
     if (job.failed == NONE)
         return TRUE;
     *failed = job.failed >> 32;
-    *info = (gint32) (guint32) job.failed;
+    *info = (gint32)(guint32)job.failed;
     return FALSE;
 }

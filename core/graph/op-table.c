@@ -5,14 +5,14 @@
 typedef const DlhOp *const Family[];
 
 extern Family dlh_ops_leaf, dlh_ops_elementwise, dlh_ops_reduce, dlh_ops_extremum, dlh_ops_softmax,
-    dlh_ops_arrange, dlh_ops_slice, dlh_ops_index, dlh_ops_diag, dlh_ops_matrix, dlh_ops_linalg,
-    dlh_ops_conv, dlh_ops_mixture, dlh_ops_patches, dlh_ops_pool, dlh_ops_random;
+    dlh_ops_arrange, dlh_ops_slice, dlh_ops_index, dlh_ops_diag, dlh_ops_matmul, dlh_ops_matrix,
+    dlh_ops_linalg, dlh_ops_conv, dlh_ops_mixture, dlh_ops_patches, dlh_ops_pool, dlh_ops_random;
 
 static const DlhOp *const *const families[] = {
-    dlh_ops_leaf,    dlh_ops_elementwise, dlh_ops_reduce,  dlh_ops_extremum, dlh_ops_softmax,
-    dlh_ops_arrange, dlh_ops_slice,       dlh_ops_index,   dlh_ops_diag,     dlh_ops_matrix,
-    dlh_ops_linalg,  dlh_ops_conv,        dlh_ops_mixture, dlh_ops_patches,  dlh_ops_pool,
-    dlh_ops_random,
+    dlh_ops_leaf,    dlh_ops_elementwise, dlh_ops_reduce, dlh_ops_extremum, dlh_ops_softmax,
+    dlh_ops_arrange, dlh_ops_slice,       dlh_ops_index,  dlh_ops_diag,     dlh_ops_matmul,
+    dlh_ops_matrix,  dlh_ops_linalg,      dlh_ops_conv,   dlh_ops_mixture,  dlh_ops_patches,
+    dlh_ops_pool,    dlh_ops_random,
 };
 
 const DlhOp *const *

@@ -119,7 +119,7 @@ gathered (const DlhNode *node, guint input, DlhCases c)
 static DlhCases
 multiplied (const DlhNode *node, guint input, DlhCases c)
 {
-    const DlhMatmulAttrs *t = node->attrs;
+    const DlhMatmulAttrs *t = node->attrs; // those of matmul-rounded begin with them
     const guint rank = node->inputs[input]->shape.rank;
     const gboolean transposed = (input ? t->transpose_b : t->transpose_a) != 0;
     const guint kept = rank - ((transposed != 0) == (input != 0) ? 2 : 1);
@@ -166,7 +166,7 @@ through (const DlhNode *node, guint input, DlhCases c, gint64 n)
         return padded (node, c);
     if (dlh_node_is (node, "gather"))
         return gathered (node, input, c);
-    if (dlh_node_is (node, "matmul"))
+    if (dlh_node_is (node, "matmul") || dlh_node_is (node, "matmul-rounded"))
         return multiplied (node, input, c);
     if ((dlh_node_is (node, "linear") && c.axis + 1 == x->shape.rank) ||
         (dlh_node_is (node, "reverse") && *(const gint64 *)node->attrs == c.axis))

@@ -33,6 +33,7 @@ LAYOUT (DlhLatentPosterior)
 LAYOUT (DlhMatmulAttrs)
 LAYOUT (DlhPluginReject)
 LAYOUT (DlhPosterior)
+LAYOUT (DlhRoundedMatmulAttrs)
 LAYOUT (DlhSummary)
 LAYOUT (DlhUse)
 

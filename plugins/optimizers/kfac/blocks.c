@@ -237,22 +237,24 @@ describe (Kfac *k, const Block *b)
         : b->uses->len > 1 ? g_strdup_printf (", used %u times", b->uses->len)
                            : NULL;
     g_autofree char *chain = kfac_chain_text (k, b);
+    const char *rounded = kfac_is_rounded (k, b) ? ", bf16" : "";
     const gboolean plain = b->inverse == &kfac_cholesky || b->inverse == &kfac_chain;
 
     switch (b->kind) {
     case BLOCK_PRODUCT:
-        dlh_update_note (
-            k->update,
-            "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT "%s%s%s%s%s%s",
-            name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
-            b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
-            plain ? "" : ", ", plain ? "" : b->inverse->name, b->by_rows ? ", by rows" : "", chain);
+        dlh_update_note (k->update,
+                         "%s: %s, Kronecker factors %" G_GINT64_FORMAT " x %" G_GINT64_FORMAT
+                         "%s%s%s%s%s%s%s",
+                         name, dlh_node_op (g_array_index (b->uses, Use, 0).node)->name,
+                         b->n_in + (b->bias >= 0), b->n_out, groups ? groups : "", time ? time : "",
+                         plain ? "" : ", ", plain ? "" : b->inverse->name,
+                         b->by_rows ? ", by rows" : "", rounded, chain);
         return;
     case BLOCK_TABLE:
         dlh_update_note (k->update,
                          "%s: embedding, Kronecker factors %" G_GINT64_FORMAT
-                         " (diagonal) x %" G_GINT64_FORMAT "%s%s",
-                         name, b->n_in, b->n_out, time ? time : "", chain);
+                         " (diagonal) x %" G_GINT64_FORMAT "%s%s%s",
+                         name, b->n_in, b->n_out, time ? time : "", rounded, chain);
         return;
     case BLOCK_DENSE:
         dlh_update_note (k->update, "%s: scale or shift, full block of %" G_GINT64_FORMAT "%s",

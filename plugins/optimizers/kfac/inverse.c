@@ -8,6 +8,7 @@
  * With lambda = 0 eigen and ekfac take the pseudo-inverse: the softmax's G is singular by nature.
  */
 #include <math.h>
+#include <string.h>
 #include "damped.h"
 #include "kfac.h"
 
@@ -23,6 +24,30 @@ DlhNode *
 kfac_factor_damping (const Kfac *k, const Block *b)
 {
     return dlh_cast (dlh_sqrt (dlh_scale (k->damping, 1 / b->rows_per_case)), k->dtype);
+}
+
+static DlhPrecision
+precision (const Kfac *k)
+{
+    return strcmp (k->opt->precondition_precision, "bf16") == 0 ? DLH_PRECISION_BF16
+                                                                : DLH_PRECISION_FULL;
+}
+
+DlhNode *
+kfac_product (const Kfac *k, DlhNode *x, gboolean tx, DlhNode *y, gboolean ty)
+{
+    return dlh_matmul_precision (x, tx, y, ty, precision (k));
+}
+
+gboolean
+kfac_is_rounded (const Kfac *k, const Block *b)
+{
+    const gboolean products =
+        b->kind == BLOCK_TABLE ||
+        (b->kind == BLOCK_PRODUCT &&
+         (b->inverse == &kfac_cholesky || b->inverse == &kfac_eigen || b->inverse == &kfac_ekfac));
+
+    return products && k->model_dtype == DLH_F32 && precision (k) == DLH_PRECISION_BF16;
 }
 
 void
@@ -110,11 +135,11 @@ cholesky_apply (Kfac *k, Block *b)
 {
     DlhNode *u;
 
-    (void)k;
     if (b->kind == BLOCK_TABLE) // V is stored (n_in, n_out)
-        u = dlh_mul (dlh_matmul (b->v, b->held[1]), b->held[0]);
+        u = dlh_mul (kfac_product (k, b->v, FALSE, b->held[1], FALSE), b->held[0]);
     else
-        u = dlh_matmul (b->held[1], dlh_matmul (b->v, b->held[0]));
+        u = kfac_product (k, b->held[1], FALSE, kfac_product (k, b->v, FALSE, b->held[0], FALSE),
+                          FALSE);
     return dlh_scale (u, 1 / b->rows_per_case);
 }
 
@@ -176,15 +201,16 @@ weight_shape (const Block *b)
 }
 
 static DlhNode *
-project (DlhNode *qg, DlhNode *v, DlhNode *qa)
+project (const Kfac *k, const Block *b)
 {
-    return dlh_matmul_t (qg, TRUE, dlh_matmul (v, qa), FALSE);
+    return kfac_product (k, b->held[1], TRUE, kfac_product (k, b->v, FALSE, b->held[0], FALSE),
+                         FALSE);
 }
 
 static DlhNode *
-unproject (DlhNode *qg, DlhNode *v, DlhNode *qa)
+unproject (const Kfac *k, const Block *b, DlhNode *v)
 {
-    return dlh_matmul (qg, dlh_matmul_t (v, FALSE, qa, TRUE));
+    return kfac_product (k, b->held[1], FALSE, kfac_product (k, v, FALSE, b->held[0], TRUE), FALSE);
 }
 
 static void
@@ -201,10 +227,7 @@ eigen_prepare (Kfac *k, Block *b)
 static DlhNode *
 eigen_apply (Kfac *k, Block *b)
 {
-    DlhNode *v = dlh_mul (project (b->held[1], b->v, b->held[0]), b->held[2]);
-
-    (void)k;
-    return unproject (b->held[1], v, b->held[0]);
+    return unproject (k, b, dlh_mul (project (k, b), b->held[2]));
 }
 
 const KfacInverse kfac_eigen = {"eigenbases", eigen_prepare, eigen_apply};
@@ -273,9 +296,7 @@ ekfac_prepare (Kfac *k, Block *b)
 static DlhNode *
 ekfac_apply (Kfac *k, Block *b)
 {
-    DlhNode *v = dlh_mul (project (b->held[1], b->v, b->held[0]), damped_reciprocal (k, b->scales));
-
-    return unproject (b->held[1], v, b->held[0]);
+    return unproject (k, b, dlh_mul (project (k, b), damped_reciprocal (k, b->scales)));
 }
 
 const KfacInverse kfac_ekfac = {"EK-FAC", ekfac_prepare, ekfac_apply};

@@ -240,6 +240,9 @@ DLH_PLUGIN_DEFINE (
         DLH_CHOICE (KfacOptions, precondition, "cheapest", "cheapest|gradient|rows",
                     "The gradient; or, with the same result, the rows of the batch that it is made "
                     "of; or whichever costs fewer operations"),
+        DLH_CHOICE (KfacOptions, precondition_precision, "full", "full|bf16",
+                    "Of the products that precondition; bf16: rounded where the processor "
+                    "multiplies that faster"),
         DLH_CHOICE (KfacOptions, structure, "diagonal", "diagonal|tridiagonal",
                     "Layers apart, or each with its neighbours in chains of linear layers"),
         DLH_CHOICE (

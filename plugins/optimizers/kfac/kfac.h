@@ -37,7 +37,8 @@ typedef struct {
     const char *damping_schedule;
     gint64 statistics, inverses, inverse_delay, burn_in, samples, damping_period, gamma_period,
         kl_period;
-    const char *step, *fisher, *inverse, *precondition, *recurrent, *structure;
+    const char *step, *fisher, *inverse, *precondition, *precondition_precision, *recurrent,
+        *structure;
     gboolean strict, double_factors, damping_in_model;
 } KfacOptions;
 
@@ -158,6 +159,10 @@ DlhNode *kfac_trace_ratio (DlhNode *a, DlhNode *g);
 DlhNode *kfac_damping (const Kfac *k, DlhDType dtype);
 /* sqrt (damping / r), the share of each factor before pi. */
 DlhNode *kfac_factor_damping (const Kfac *k, const Block *b);
+/* op(@x) op(@y) of a preconditioner: its operands may be rounded where that is asked for. */
+DlhNode *kfac_product (const Kfac *k, DlhNode *x, gboolean tx, DlhNode *y, gboolean ty);
+/* Whether U of the block is made by such products, and they may be rounded. */
+gboolean kfac_is_rounded (const Kfac *k, const Block *b);
 /* What inverse.c and its like give in the phase "inverses": the only way to assign there. */
 void kfac_assign_inverse (Kfac *k, DlhNode *state, DlhNode *value);
 

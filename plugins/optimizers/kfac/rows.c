@@ -101,15 +101,15 @@ block_of (DlhNode *rows, gint64 i, gint64 n)
 
 // <U, V> r: both products are symmetric, so blocks off the diagonal count twice.
 static DlhNode *
-inner_product (DlhNode *ud, DlhNode *d, DlhNode *ux, DlhNode *x)
+inner_product (const Kfac *k, DlhNode *ud, DlhNode *d, DlhNode *ux, DlhNode *x)
 {
     const gint64 n = dlh_node_dim (d, 0) > 1 ? 1 : (gint64)n_blocks ((double)dlh_node_dim (d, 1));
     DlhNode *sum = NULL;
 
     for (gint64 i = 0; i < n; i++)
         for (gint64 j = 0; j <= i; j++) {
-            DlhNode *left = dlh_matmul_t (block_of (ud, i, n), FALSE, block_of (d, j, n), TRUE);
-            DlhNode *right = dlh_matmul_t (block_of (ux, i, n), FALSE, block_of (x, j, n), TRUE);
+            DlhNode *left = kfac_product (k, block_of (ud, i, n), FALSE, block_of (d, j, n), TRUE);
+            DlhNode *right = kfac_product (k, block_of (ux, i, n), FALSE, block_of (x, j, n), TRUE);
             DlhNode *term = dlh_scale (dlh_dot (left, right), i == j ? 1 : 2);
 
             sum = sum ? dlh_add (sum, term) : term;
@@ -131,8 +131,8 @@ kfac_precondition_rows (Kfac *k, Block *b)
     dlh_gradients (dlh_update_objective (k->update)->loss, nodes, n, NULL, gradients);
     d = kfac_rows_of (&whole, gradients);
     x = kfac_input_rows (&whole, TRUE);
-    ud = dlh_matmul (d, b->held[1]);
-    ux = dlh_matmul (x, b->held[0]);
-    b->u = dlh_scale (dlh_matmul_t (ud, TRUE, ux, FALSE), 1 / b->rows_per_case);
-    b->uv = dlh_scale (inner_product (ud, d, ux, x), 1 / b->rows_per_case);
+    ud = kfac_product (k, d, FALSE, b->held[1], FALSE);
+    ux = kfac_product (k, x, FALSE, b->held[0], FALSE);
+    b->u = dlh_scale (kfac_product (k, ud, TRUE, ux, FALSE), 1 / b->rows_per_case);
+    b->uv = dlh_scale (inner_product (k, ud, d, ux, x), 1 / b->rows_per_case);
 }
