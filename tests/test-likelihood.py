@@ -7,12 +7,15 @@ import json
 import math
 import os
 import pathlib
+import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
@@ -108,6 +111,57 @@ def bounds_meet_with_temperatures():
     run(*SCORE, "--out=alone", "--task.simulated=9", "--task.curve=1000")
     for one, other in zip(table("curve"), table("alone")):
         assert one["kind"] != "data" or one["log_p"] == other["log_p"], (one, other)
+
+
+def array(values, shape, kind):
+    """A .npy file in bytes: "f" f32, "q" i64."""
+    head = f"{{'descr': '<{'f4' if kind == 'f' else 'i8'}', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack(f"<{len(values)}{kind}", *values)
+
+
+def clusters(counts, seed):
+    """Noisy copies of one picture a class, in any order."""
+    chance, x, y = random.Random(seed), [], []
+    for k, n in enumerate(counts):
+        for _ in range(n):
+            x += [(1.0 if i % 4 == k else 0.0) + chance.gauss(0, 0.1) for i in range(16)]
+            y.append(k)
+    order = list(range(len(y)))
+    chance.shuffle(order)
+    rows = [v for i in order for v in x[16 * i:16 * i + 16]]
+    return array(rows, (len(y), 16), "f"), array([y[i] for i in order], (len(y),), "q")
+
+
+def missing_modes_are_found():
+    """Trained without a class, the model neither reconstructs nor makes it; of a model that has seen
+    all classes nothing is said."""
+    with zipfile.ZipFile(DIR / "four.npz", "w") as file:
+        for name, counts in (("some", (300, 300, 300)), ("all", (300, 300, 300, 300)), ("test", (20, 20, 20, 20))):
+            for prefix, data in zip("xy", clusters(counts, len(counts) + counts[0])):
+                file.writestr(f"{prefix}_{name}.npy", data)
+    data = "--dataset=npy,path=four.npz,classes=4,x_train=x_{0},y_train=y_{0}"
+    model = ["--model=vae,latents=2,encoder=[32],decoder=[32],likelihood=gaussian,variance=0.02", "--threads=1"]
+    score = ["--task=likelihood", "--sampler=ais,temperatures=60,steps=5", "--task.chains=5", "--task.examples=80",
+             "--task.simulated=20", "--task.batch=40"]
+    for name, lacks in (("some", True), ("all", False)):
+        here = [*model, data.format(name)]
+        run("--optimizer=adam,lr=0.01", *here, "--steps=600", "--task.batch=100", f"--out=modes-{name}")
+        text = run(*score, *here, f"--checkpoint=modes-{name}/checkpoint-600.safetensors", f"--out={name}-scored")
+        with open(DIR / f"{name}-scored" / "classes.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        found = final(f"{name}-scored")
+        assert [row["examples"] for row in rows] == ["20"] * 4, rows
+        assert [row["missed"] for row in rows] == ["0", "0", "0", "1" if lacks else "0"], (text, rows)
+        assert [row["rare"] for row in rows] == ["0", "0", "0", "1" if lacks else "0"], (text, rows)
+        assert (found["classes_missed"], found["classes_rare"]) == (lacks, lacks), found
+        assert ("class 3 looks like a mode that the model lacks" in text) == lacks, text
+        assert ("class 3 is rare among draws of the prior" in text) == lacks, text
+        assert abs(sum(float(row["prior_share"]) for row in rows) - 1) < 1e-6, rows
+        of_table = [row for row in table(f"{name}-scored") if row["kind"] == "data"]
+        agree(sum(float(row["reconstruction"]) for row in rows) / 4,
+              sum(float(row["reconstruction"]) for row in of_table) / 80, 1e-6)
+        assert (DIR / f"{name}-scored" / "figures" / "classes.json").exists()
 
 
 def weights_are_in_the_file():
@@ -281,6 +335,7 @@ def refusals():
 TESTS = [
     ("/likelihood/checkpoint/to-bounds", from_checkpoint_to_bounds),
     ("/likelihood/curve/bounds-meet", bounds_meet_with_temperatures),
+    ("/likelihood/missing-modes/found", missing_modes_are_found),
     ("/likelihood/files/hold-the-weights", weights_are_in_the_file),
     ("/likelihood/batches/do-not-matter", batches_do_not_matter),
     ("/likelihood/interrupt/resumes-with-equal-bytes", interrupt_and_resume),

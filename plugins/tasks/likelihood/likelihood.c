@@ -39,9 +39,11 @@ likelihood_checkpoint (Likelihood *l, gint64 done, GError **error)
     return dlh_run_checkpoint (l->run, done, error);
 }
 
-static DlhSplit
-split_of (const char *name)
+DlhSplit
+likelihood_split (const Likelihood *l)
 {
+    const char *name = l->opt->split;
+
     return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
            : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
                                          : DLH_SPLIT_TEST;
@@ -50,7 +52,7 @@ split_of (const char *name)
 static gboolean
 find_data (Likelihood *l, GError **error)
 {
-    DlhSplit split = split_of (l->opt->split);
+    DlhSplit split = likelihood_split (l);
     DlhData *data = dlh_run_data (l->run, error);
 
     if (!data)
@@ -273,6 +275,9 @@ DLH_PLUGIN_DEFINE (
                  "Draws of the encoder for an importance-weighted bound; 0: none", .unit = "draws"),
         DLH_INT (LikelihoodOptions, bootstrap, 1000, 2, 1000000,
                  "Resamplings of the chains for the error that they leave"),
+        DLH_INT (LikelihoodOptions, draws, 1000, 0, 1000000000,
+                 "Draws of the prior whose classes are counted, of data that have classes; 0: none",
+                 .unit = "draws"),
         DLH_INT (LikelihoodOptions, pictures, 8, 0, 1000,
                  "Examples shown with draws of their posteriors: the first, and those that are "
                  "reconstructed worst",

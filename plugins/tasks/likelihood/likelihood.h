@@ -9,7 +9,7 @@ typedef struct {
     const char *split, *average;
     DlhInts curve;
     gint64 examples, simulated, chains, batch, kde, importance, bootstrap, pictures, log,
-        checkpoint;
+        checkpoint, draws;
     gboolean encoder, untrained;
 } LikelihoodOptions;
 
@@ -61,6 +61,12 @@ void likelihood_keep_draws (Likelihood *l, gint64 row, gint64 first, gint64 n);
 /* Mean squared error of an element of each example (n + m) by them; pictures of the first ones and
  * of the worst. */
 gboolean likelihood_reconstruct (Likelihood *l, double *errors, GError **error);
+/* The split that is scored. */
+DlhSplit likelihood_split (const Likelihood *l);
+/* Of data with classes: which the model lacks, by the numbers of the n examples; messages, a figure
+ * and classes.csv. */
+gboolean likelihood_classes (Likelihood *l, const double *log_p, const double *errors,
+                             gint64 *n_missed, gint64 *n_rare, GError **error);
 /* The bounds by the number of temperatures, as a figure, a file and messages. */
 gboolean likelihood_draw_curve (Likelihood *l, GError **error);
 /* How far apart the bounds of the @m simulated examples are. */

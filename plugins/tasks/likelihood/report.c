@@ -225,42 +225,20 @@ tell_reconstructions (Report *r)
 
 /* Files. */
 
-// Where the data have classes: a line each, and which is reconstructed worst.
 static gboolean
-save_classes (Report *r, const char *folder, GError **error)
+tell_classes (Report *r, GError **error)
 {
     Likelihood *l = r->l;
-    DlhTensor *y = l->n && l->problem.target_kind == DLH_TARGET_CLASS ? l->targets : NULL;
-    g_autoptr (GString) text = g_string_new ("class,examples,log_p,reconstruction\n");
-    g_autofree char *path = folder ? g_build_filename (folder, "classes.csv", NULL) : NULL;
-    gint64 worst = -1;
-    double worst_error = 0;
+    gint64 missed, rare;
 
-    for (gint64 k = 0; y && k < l->problem.n_classes; k++) {
-        char log_p[G_ASCII_DTOSTR_BUF_SIZE], error_text[G_ASCII_DTOSTR_BUF_SIZE];
-        double sums[2] = {0}, n = 0;
-
-        for (gint64 e = 0; e < l->n; e++)
-            if ((gint64)dlh_tensor_get (y, e) == k) {
-                sums[0] += r->log_p[e];
-                sums[1] += r->errors[e];
-                n++;
-            }
-        if (n == 0)
-            continue;
-        g_ascii_formatd (log_p, sizeof log_p, "%.10g", sums[0] / n);
-        g_ascii_formatd (error_text, sizeof error_text, "%.10g", sums[1] / n);
-        g_string_append_printf (text, "%" G_GINT64_FORMAT ",%.0f,%s,%s\n", k, n, log_p, error_text);
-        if (worst < 0 || sums[1] / n > worst_error) {
-            worst = k;
-            worst_error = sums[1] / n;
-        }
-    }
-    if (worst < 0)
+    if (!l->n || l->problem.target_kind != DLH_TARGET_CLASS)
         return TRUE;
-    dlh_run_message (l->run, "class %" G_GINT64_FORMAT " is reconstructed worst: %.5f", worst,
-                     worst_error);
-    return !path || dlh_file_write (path, text->str, text->len, error);
+    if (!likelihood_classes (l, r->log_p, r->errors, &missed, &rare, error))
+        return FALSE;
+    add (r, "classes_missed", (double)missed);
+    if (l->opt->draws)
+        add (r, "classes_rare", (double)rare);
+    return TRUE;
 }
 
 static gboolean
@@ -324,7 +302,7 @@ likelihood_conclude (Likelihood *l, GError **error)
     if (l->importance)
         tell_marginal (&r, "importance", "the encoder", l->opt->importance, l->importance);
     tell_reconstructions (&r);
-    if (!save_classes (&r, folder, error))
+    if (!tell_classes (&r, error))
         return FALSE;
     if (folder && (!save_table (&r, folder, error) || !save_weights (&r, folder, error)))
         return FALSE;
