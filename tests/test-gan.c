@@ -148,17 +148,24 @@ affine (Bench *b, const char *scope, const double *x, guint n_in, double *y, gui
     }
 }
 
+// Behind the first layer's outputs @h.
+static void
+generate_from (Bench *b, double *h, double *x)
+{
+    for (guint i = 0; i < 3; i++)
+        h[i] = tanh (h[i]);
+    affine (b, "generator/output", h, 3, x, D);
+    for (guint i = 0; i < D; i++)
+        x[i] = 1 / (1 + exp (-x[i]));
+}
+
 static void
 generate (Bench *b, const double *z, double *x)
 {
     double h[3];
 
     affine (b, "generator/layer1", z, L, h, 3);
-    for (guint i = 0; i < 3; i++)
-        h[i] = tanh (h[i]);
-    affine (b, "generator/output", h, 3, x, D);
-    for (guint i = 0; i < D; i++)
-        x[i] = 1 / (1 + exp (-x[i]));
+    generate_from (b, h, x);
 }
 
 // The score, and its derivative by x.
@@ -209,6 +216,71 @@ gan_losses (const char *objective)
     test_assert_within ((double[]){metric (&b, 1)}, &for_g, 1, 1e-13);
     test_assert_within ((double[]){metric (&b, 2)}, &real, 1, 1e-13);
     test_assert_within ((double[]){metric (&b, 3)}, &fake, 1, 1e-13);
+}
+
+// (h - mean) / sqrt (variance + 1e-5), both over the batch; scale 1 and shift 0 at first.
+static void
+batch_norm_losses (void)
+{
+    g_auto (Bench) b = {0};
+    g_autoptr (DlhTensor) z = draws ("net/latents", TRUE, dlh_shape (B, L));
+    const double *zs = dlh_tensor_get_data (z);
+    double h[B][3], want = 0;
+
+    bench_init (&b, "gan", (const char *[]){"batch_norm", "true", NULL});
+    for (guint i = 0; i < B; i++)
+        affine (&b, "generator/layer1", zs + i * L, L, h[i], 3);
+    for (guint k = 0; k < 3; k++) {
+        double mean = 0, variance = 0;
+
+        for (guint i = 0; i < B; i++)
+            mean += h[i][k] / B;
+        for (guint i = 0; i < B; i++)
+            variance += pow (h[i][k] - mean, 2) / B;
+        for (guint i = 0; i < B; i++)
+            h[i][k] = (h[i][k] - mean) / sqrt (variance + 1e-5);
+    }
+    for (guint i = 0; i < B; i++) {
+        double g[D];
+
+        generate_from (&b, h[i], g);
+        want += log (1 + exp (-score (&b, g, NULL))) / B;
+    }
+    test_assert_within ((double[]){metric (&b, 1)}, &want, 1, 1e-13);
+}
+
+// What a decoder gives for one z must not depend on others: running statistics, here made up.
+static void
+batch_norm_evaluated (void)
+{
+    static const double mean[] = {0.3, -0.2, 0.1}, variance[] = {0.5, 2, 1};
+    const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (D)};
+    g_auto (Bench) b = {0};
+    g_autoptr (DlhTensor) z = test_tensor_random (DLH_F64, dlh_shape (2, L), 5), got = NULL;
+    DlhBuild in = {.size = sizeof in};
+    const DlhLatent *latent;
+
+    bench_init (&b, "gan", (const char *[]){"batch_norm", "true", NULL});
+    in.graph = b.graph;
+    in.store = b.store;
+    for (guint k = 0; k < 3; k++) {
+        memcpy ((double *)weights (&b, "net/generator/norm1/mean") + k, mean + k, sizeof *mean);
+        memcpy ((double *)weights (&b, "net/generator/norm1/variance") + k, variance + k,
+                sizeof *variance);
+    }
+    latent = ((const DlhModel *)dlh_component_interface (b.model))->latent;
+    got = test_run (dlh_distribution_mean (latent->decode (
+                        &in, &problem, dlh_component_options (b.model), dlh_constant (b.graph, z))),
+                    &b.x, 1);
+    for (guint i = 0; i < 2; i++) {
+        double h[3], g[D];
+
+        affine (&b, "generator/layer1", (const double *)dlh_tensor_get_data (z) + i * L, L, h, 3);
+        for (guint k = 0; k < 3; k++)
+            h[k] = (h[k] - mean[k]) / sqrt (variance[k] + 1e-5);
+        generate_from (&b, h, g);
+        test_assert_within ((const double *)dlh_tensor_get_data (got) + i * D, g, D, 1e-13);
+    }
 }
 
 static void
@@ -573,6 +645,8 @@ main (int argc, char **argv)
     g_test_add_func ("/gan/losses/nonsaturating", gan_nonsaturating);
     g_test_add_func ("/gan/losses/minimax", gan_minimax);
     g_test_add_func ("/gan/losses/wasserstein", wgan_losses);
+    g_test_add_func ("/gan/batch-norm/losses", batch_norm_losses);
+    g_test_add_func ("/gan/batch-norm/running-statistics", batch_norm_evaluated);
     g_test_add_func ("/gan/penalty/linear-critic", penalty_linear);
     g_test_add_func ("/gan/gradients/each-players-own", gradients_gan);
     g_test_add_func ("/gan/gradients/penalty", gradients_wgan);

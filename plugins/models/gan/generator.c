@@ -2,6 +2,10 @@
 #include <math.h>
 #include "generator.h"
 
+// Of batch normalisation: a batch's weight in the running statistics, and what variances gain.
+#define MOMENTUM 0.1
+#define EPSILON 1e-5
+
 gboolean
 generator_check (const DlhProblem *problem, GError **error)
 {
@@ -21,6 +25,14 @@ generator_stream (DlhBuild *b, const char *name)
     return dlh_store_stream (b->store, full);
 }
 
+static DlhNode *
+normalised (DlhBuild *b, gsize layer, DlhNode *h)
+{
+    g_autofree char *name = g_strdup_printf ("norm%" G_GSIZE_FORMAT, layer + 1);
+
+    return dlh_batch_norm (b, name, h, 1, MOMENTUM, EPSILON);
+}
+
 DlhNode *
 generator_output (DlhBuild *b, const DlhProblem *problem, const Generator *net, DlhNode *z)
 {
@@ -31,8 +43,10 @@ generator_output (DlhBuild *b, const DlhProblem *problem, const Generator *net, 
     for (gsize i = 0; i < net->decoder.n; i++) {
         g_autofree char *name = g_strdup_printf ("layer%" G_GSIZE_FORMAT, i + 1);
 
-        h = dlh_activation (dlh_dense (b, name, h, net->decoder.values[i], init, TRUE),
-                            net->activation);
+        h = dlh_dense (b, name, h, net->decoder.values[i], init, TRUE);
+        if (net->batch_norm)
+            h = normalised (b, i, h);
+        h = dlh_activation (h, net->activation);
     }
     h = dlh_dense (b, "output", h, dlh_shape_count (problem->input_shape), init, TRUE);
     dlh_graph_pop_scope (b->graph);

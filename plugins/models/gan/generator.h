@@ -14,7 +14,8 @@
     gint64 latents;                                                                                \
     DlhInts decoder;                                                                               \
     const char *activation, *output;                                                               \
-    double variance
+    double variance;                                                                               \
+    gboolean batch_norm
 
 typedef struct {
     GENERATOR_FIELDS;
@@ -32,7 +33,10 @@ typedef struct {
                     "After the generator's last layer: what the inputs lie in"),                   \
         DLH_DOUBLE (Options, variance, 0.025, 0.0, 1e6,                                            \
                     "Of the Gaussian around the output that gives a likelihood",                   \
-                    .flags = DLH_MIN_OPEN)
+                    .flags = DLH_MIN_OPEN),                                                        \
+        DLH_BOOL_OPTION (Options, batch_norm, false,                                               \
+                         "Normalise the generator's hidden layers over the batch, before the "     \
+                         "activation; evaluation takes running statistics")
 
 /* FALSE when the inputs are tokens. */
 gboolean generator_check (const DlhProblem *problem, GError **error);
