@@ -158,11 +158,11 @@ LONG = ["--grid=optimizer=[sgd,adam]", "--seeds=2", "--jobs=2", "--model=mlp,hid
         "--task.checkpoint=20", "--task.evaluate=500", "--threads=1"]
 
 
-def start(folder, ready):
-    """A sweep, once @ready runs of it have a checkpoint."""
+def start(folder, ready, **options):
+    """A sweep, once @ready runs of it have a checkpoint. @options: of Popen."""
     child = subprocess.Popen([PROGRAM, "sweep", *LONG, f"--out={folder}"], text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             env={**os.environ, "PATH": "/nonexistent"})
+                             env={**os.environ, "PATH": "/nonexistent"}, **options)
     for _ in range(3000):
         have = [n for n in (names(folder) if os.path.isdir(folder) else [])
                 if any(f.startswith("checkpoint-") for f in os.listdir(f"{folder}/{n}"))]
@@ -196,6 +196,14 @@ def kills():
     assert_same_end("kill")
     rows = [{k: v for k, v in r.items()} for r in table("kill")]
     assert rows == table("whole") == table("term")
+
+
+def background():
+    # As under nohup, or in a shell's background job: what the runs ignore, the sweep does too.
+    child = start("nohup", 1, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=120)
+    assert child.returncode == 0 and "stopping" not in errors, (child.returncode, errors)
 
 
 def killed_early():
@@ -320,6 +328,7 @@ case("/sweep/numbers/as-computed", numbers)
 case("/sweep/jobs/same-bytes", jobs)
 case("/sweep/failed-runs/recorded", failed_runs)
 case("/sweep/kill/resumes-bitwise", kills)
+case("/sweep/background/ignores-what-runs-ignore", background)
 case("/sweep/killed-early/begins-anew", killed_early)
 case("/sweep/changed-arguments/refused", changed)
 case("/sweep/random/drawn-by-seed", random_draws)

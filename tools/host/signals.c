@@ -39,11 +39,21 @@ signals_claim_streams (void)
             return;
 }
 
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+
+// What nohup or a shell's background job ignores stays ignored.
+static gboolean
+is_heard (int number)
+{
+    struct sigaction old;
+
+    return number == SIGTERM || (sigaction (number, NULL, &old) == 0 && old.sa_handler != SIG_IGN);
+}
+
 void
 signals_catch (gboolean quiet)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
     if (!quiet)
         // On a terminal the notice begins below the line that shows the progress.
@@ -51,11 +61,19 @@ signals_catch (gboolean quiet)
                      ? "\ndlhost: stopping after this step; again to stop at once\n"
                      : "dlhost: stopping after this step; a second signal stops at once\n";
     sigemptyset (&action.sa_mask);
-    for (guint i = 0; i < G_N_ELEMENTS (numbers); i++)
-        // What nohup or a shell's background job ignores stays ignored.
-        if (sigaction (numbers[i], NULL, &old) == 0 &&
-            (old.sa_handler != SIG_IGN || numbers[i] == SIGTERM))
-            sigaction (numbers[i], &action, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS (stops); i++)
+        if (is_heard (stops[i]))
+            sigaction (stops[i], &action, NULL);
+}
+
+void
+signals_to_wait_for (sigset_t *set)
+{
+    sigemptyset (set);
+    sigaddset (set, SIGCHLD);
+    for (guint i = 0; i < G_N_ELEMENTS (stops); i++)
+        if (is_heard (stops[i]))
+            sigaddset (set, stops[i]);
 }
 
 int

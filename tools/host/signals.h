@@ -4,6 +4,7 @@
 #pragma once
 
 #include <glib.h>
+#include <signal.h>
 
 /* Opens /dev/null in place of standard streams that are closed: the next file to be opened would
  * take their number and receive what is printed. Writing to a pipe without a reader, or beyond the
@@ -13,3 +14,6 @@ void signals_claim_streams (void);
 void signals_catch (gboolean quiet);
 /* The first signal that asked to stop, or 0. */
 int signals_seen (void);
+/* The signals that a parent of runs waits for: the end of a child, and what asks to stop and is not
+ * ignored. */
+void signals_to_wait_for (sigset_t *set);

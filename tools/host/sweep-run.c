@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <glib/gstdio.h>
 #include "checkpoints.h"
+#include "signals.h"
 #include "sweep.h"
 
 #define REDRAW 300 /* milliseconds */
@@ -373,11 +374,7 @@ sweep_execute (Sweep *sweep, guint jobs, gboolean quiet, GError **error)
     for (guint i = 0; i < sweep->runs->len; i++)
         r.done += ((SweepRun *)sweep->runs->pdata[i])->state >= RUN_FAILED;
     // Waited for, one after another: no handler runs in between.
-    sigemptyset (&signals);
-    sigaddset (&signals, SIGCHLD);
-    sigaddset (&signals, SIGINT);
-    sigaddset (&signals, SIGTERM);
-    sigaddset (&signals, SIGHUP);
+    signals_to_wait_for (&signals);
     sigprocmask (SIG_BLOCK, &signals, &before);
     ok = run_all (&r, &signals, error);
     if (!ok)

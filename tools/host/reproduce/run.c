@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../execute.h"
+#include "../signals.h"
 #include "reproduce.h"
 
 static void
@@ -71,11 +72,7 @@ wait_for (char *const *argv, GError **error)
     pid_t child;
 
     // Waited for, one after another: no handler runs in between.
-    sigemptyset (&signals);
-    sigaddset (&signals, SIGCHLD);
-    sigaddset (&signals, SIGINT);
-    sigaddset (&signals, SIGTERM);
-    sigaddset (&signals, SIGHUP);
+    signals_to_wait_for (&signals);
     sigprocmask (SIG_BLOCK, &signals, &before);
     child = start_child (argv, error);
     while (child > 0 && waitpid (child, &status, WNOHANG) == 0) {
