@@ -119,6 +119,8 @@ def _():
         text = run(f"inspect {plugin['name']}")[0]
         for parameter in one["parameters"]:
             assert f"\n  {parameter['name']} " in text
+            assert parameter["type"] != "bool" or parameter["default"] in ("true", "false"), parameter
+            assert " TRUE " not in text and " FALSE " not in text, text
 
 
 @case("/commands/doctor/says-what-is-refused")

@@ -198,6 +198,18 @@ def killed_runs_go_on():
         assert (DIR / "whole" / name).read_bytes() == (DIR / "killed" / name).read_bytes(), name
 
 
+def nothing_kept_back():
+    """Without test examples those of the training are scored at the end, as evaluate does."""
+    data = DATA.replace("test=10", "test=0")
+    text = run("--optimizer=adam", *MODEL, data, "--steps=5", "--out=no-test")
+    assert "train/loss" in text.split("final")[1], text
+    run("--task=evaluate", *MODEL, data, "--task.split=train",
+        "--checkpoint=no-test/checkpoint-5.safetensors", "--out=no-test-scored")
+    agree(final("no-test")["loss"], final("no-test-scored")["loss"], 1e-5)
+    text = run("--task=evaluate", *MODEL, data, "--out=no-split", code=2)
+    assert "the data set has no 'test' split: give split=train\n" in text, text
+
+
 def stops():
     """A long run ends at the first signal, and says how to go on."""
     process = subprocess.Popen([DLHOST, *[s.replace("=3000", "=100000") for s in LONG], "--out=stopped"], cwd=DIR,
@@ -232,6 +244,7 @@ TESTS = [
     ("/disentangle-run/other-data/divergence-alone", other_data),
     ("/disentangle-run/noisy-weights/latent-still", noisy_weights),
     ("/disentangle-run/killed/same-bytes", killed_runs_go_on),
+    ("/disentangle-run/no-test/training-is-scored", nothing_kept_back),
     ("/disentangle-run/interrupt/stops", stops),
     ("/disentangle-run/refusals/say-what-to-give", refusals),
 ]

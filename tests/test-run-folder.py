@@ -254,6 +254,14 @@ def checkpoint_is_in_the_configuration():
     assert "is not there: give --checkpoint=FILE" in text and not (DIR / "gone").exists(), text
 
 
+def checkpoint_of_another_model():
+    train("of-mlp", "--steps=20")
+    text = dlhost("--task=evaluate", "--model=vae", "--dataset=synthetic,kind=images,n=40",
+                  "--checkpoint=of-mlp/checkpoint-20.safetensors", "--out=of-vae", code=4)
+    assert "it is a checkpoint of model 'mlp', and this run's is 'vae': give --model=mlp" in text, text
+    assert not (DIR / "of-vae").exists()
+
+
 def refused_runs_leave_nothing():
     """But what was there before, or was recorded, stays."""
     bad = ["--task=evaluate", "--model=mlp", "--dataset=synthetic,n=64,test=32", "--task.split=valid"]
@@ -275,6 +283,7 @@ def refused_runs_leave_nothing():
 TESTS = [
     ("/run-folder/kills/change-nothing", kills_change_nothing),
     ("/run-folder/checkpoint/in-the-configuration", checkpoint_is_in_the_configuration),
+    ("/run-folder/checkpoint/of-another-model", checkpoint_of_another_model),
     ("/run-folder/refused/leaves-nothing", refused_runs_leave_nothing),
     ("/run-folder/early-stop/is-final", early_stop_is_final),
     ("/run-folder/keep/newest", newest_are_kept),

@@ -25,6 +25,43 @@ one_sample_elbo (void)
     near (loss[2], loss[0], 1e-10);
 }
 
+// Said once, of the first batch, and only where the likelihood is one of bits.
+static void
+warned_of_numbers_beyond (void)
+{
+    static const struct {
+        const char *settings;
+        double scale;
+        guint want;
+    } rows[] = {{"latents=2", 1, 1}, {"latents=2", 0, 0}, {"latents=2;likelihood=gaussian", 1, 0}};
+
+    for (guint k = 0; k < G_N_ELEMENTS (rows); k++) {
+        const DlhTraining training = {.size = sizeof training,
+                                      .schedule.kind = DLH_SCHEDULE_CONSTANT};
+        const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (4)};
+        g_autoptr (DlhComponent) sgd = NULL;
+        g_autoptr (DlhTrainer) trainer = NULL;
+        g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (5, 4), 3);
+        g_autoptr (GError) error = NULL;
+        g_auto (Fixture) f = {0};
+        guint n = 0;
+
+        load (&f, "vae", rows[k].settings);
+        for (gint64 i = 0; i < 20; i++)
+            dlh_tensor_set (x, i, rows[k].scale * dlh_tensor_get (x, i) + (i % 2 ? 0 : 1));
+        sgd = dlh_registry_load (f.registry, DLH_OPTIMIZER, "sgd", NULL, &error);
+        trainer = dlh_trainer_new (f.store, f.model, sgd, &problem, &training, &error);
+        g_assert_no_error (error);
+        for (guint i = 0; i < 2; i++) {
+            dlh_trainer_step (trainer, x, NULL, &error);
+            g_assert_no_error (error);
+        }
+        for (guint i = 0; i < dlh_trainer_notes (trainer)->len; i++)
+            n += strstr (dlh_trainer_notes (trainer)->pdata[i], "--dataset.normalize=unit") != NULL;
+        g_assert_cmpuint (n, ==, rows[k].want);
+    }
+}
+
 static void
 beta_vae_weight (void)
 {
@@ -351,6 +388,7 @@ int
 main (int argc, char **argv)
 {
     test_init (&argc, &argv);
+    g_test_add_func ("/vae/bernoulli/warned-of-numbers-beyond", warned_of_numbers_beyond);
     g_test_add_func ("/vae/one-sample/same-in-all", one_sample_elbo);
     g_test_add_func ("/vae/beta-vae/weighs-kl", beta_vae_weight);
     for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {

@@ -33,6 +33,33 @@ add_calibration (Built *b)
             b->gaps[i] = dlh_calibration_gaps (d[i], b->objective.target);
 }
 
+// A Bernoulli density of other numbers has no lower bound of its loss: training runs away from it.
+static void
+note_outside (DlhTrainer *t, const Built *b, const DlhTensor *x, const DlhTensor *y)
+{
+    DlhDistribution *d = b->objective.prediction;
+    DlhNode *target =
+        d && strcmp (dlh_distribution_name (d), "Bernoulli") == 0 ? b->objective.target : NULL;
+    const DlhTensor *values;
+    double low = 0, high = 1;
+
+    while (target && (dlh_node_is (target, "reshape") || dlh_node_is (target, "cast")))
+        target = dlh_node_input (target, 0);
+    values = target == b->x ? x : target == b->y ? y : NULL;
+    for (gint64 i = 0; target && values && i < dlh_tensor_count (values); i++) {
+        low = MIN (low, dlh_tensor_get (values, i));
+        high = MAX (high, dlh_tensor_get (values, i));
+    }
+    if (low < 0 || high > 1)
+        g_ptr_array_add (
+            t->notes,
+            g_strdup_printf ("warning: the likelihood is Bernoulli, for numbers from 0 to 1, and "
+                             "the first batch has them from %.3g to %.3g: give the data set's "
+                             "option that scales them (--dataset.normalize=unit, where it has "
+                             "that), or another likelihood",
+                             low, high));
+}
+
 static gboolean
 build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean training, GError **error)
 {
@@ -59,6 +86,8 @@ build_model (DlhTrainer *t, Built *b, DlhTensor *x, DlhTensor *y, gboolean train
         return FALSE;
     if (!b->objective.loss)
         return dlh_component_fail (t->model, NULL, error);
+    if (training && !t->noted)
+        note_outside (t, b, x, y);
     loss.value = b->loss = dlh_assert_finite (b->objective.loss, "loss");
     g_array_append_val (b->shown, loss);
     for (guint i = 0; i < G_N_ELEMENTS (b->objective.metrics) && b->objective.metrics[i].name; i++)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 // Evaluation: the loss and metrics of a model, usually from a checkpoint, on one split.
-#include <string.h>
 #include <dlhost/dlhost.h>
 #include "calibration.h"
 #include "pictures.h"
+#include "splits.h"
 
 #define MAX_VALUES 32
 
@@ -12,24 +12,15 @@ typedef struct {
     gint64 batch, images;
 } EvaluateOptions;
 
-static DlhSplit
-split_of (const char *name)
-{
-    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
-           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
-                                         : DLH_SPLIT_TEST;
-}
-
 static gboolean
-sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, const EvaluateOptions *opt,
+sum_batches (DlhRun *run, DlhTrainer *trainer, DlhData *data, DlhSplit split, gint64 batch,
              double *sums, Calibration *calibration, GError **error)
 {
-    DlhSplit split = split_of (opt->split);
     gint64 n = dlh_data_count (data, split);
     DlhTensor *y = dlh_data_targets (data, split);
 
-    for (gint64 first = 0; first < n; first += opt->batch) {
-        gint64 m = MIN (opt->batch, n - first);
+    for (gint64 first = 0; first < n; first += batch) {
+        gint64 m = MIN (batch, n - first);
         g_autoptr (DlhTensor) bx = dlh_data_rows (data, split, first, m, error);
         g_autoptr (DlhTensor) by = y ? dlh_tensor_rows (y, first, m) : NULL;
 
@@ -61,16 +52,12 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     double sums[MAX_VALUES + 2] = {0};
     Calibration calibration = {0};
     DlhProblem problem;
+    DlhSplit split;
 
     if (!data)
         return FALSE;
-    if (!dlh_data_has_split (data, split_of (opt->split)) ||
-        dlh_data_count (data, split_of (opt->split)) == 0) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "evaluate: the data set has no '%s' split: give split=train, valid or test",
-                     opt->split);
+    if (!split_find ("evaluate", data, opt->split, &split, error))
         return FALSE;
-    }
     if (!dlh_run_average (run, opt->average, error)) {
         g_prefix_error (error, "evaluate: ");
         return FALSE;
@@ -79,9 +66,9 @@ evaluate_run (DlhRun *run, gconstpointer options, GError **error)
     trainer = dlh_trainer_new (dlh_run_store (run), model, NULL, &problem, &training, error);
     if (trainer && dlh_trainer_steps (trainer) == 0)
         dlh_run_message (run, "note: no trained checkpoint is given: first values are scored");
-    if (!trainer || !sum_batches (run, trainer, data, opt, sums, &calibration, error) ||
-        !pictures_log (run, trainer, data, split_of (opt->split), opt->images,
-                       dlh_trainer_steps (trainer), error))
+    if (!trainer ||
+        !sum_batches (run, trainer, data, split, opt->batch, sums, &calibration, error) ||
+        !pictures_log (run, trainer, data, split, opt->images, dlh_trainer_steps (trainer), error))
         return FALSE;
     for (guint i = 0; i < MIN (dlh_trainer_n_values (trainer), MAX_VALUES); i++)
         g_ptr_array_add (

@@ -10,6 +10,7 @@
 #include "watched.h"
 
 #define MAX_VALUES 32
+#define MOST_TRAINING 10000 /* examples scored of a training split, where there is no other */
 #define EVALUATION_BATCH 500
 #define SECONDS_BETWEEN_CHECKPOINTS 10
 
@@ -146,7 +147,8 @@ static gboolean
 evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event, gint64 step,
                 GError **error)
 {
-    gint64 n = dlh_data_count (t->data, split);
+    gint64 n =
+        split == DLH_SPLIT_TRAIN ? MIN (t->n, MOST_TRAINING) : dlh_data_count (t->data, split);
     DlhTensor *y = dlh_data_targets (t->data, split);
 
     for (gint64 first = 0; first < n; first += EVALUATION_BATCH) {
@@ -209,9 +211,12 @@ evaluate (Train *t, const char *event, gint64 step, GError **error)
         return FALSE;
     if (dlh_data_has_split (t->data, DLH_SPLIT_TEST))
         return evaluate_split (t, DLH_SPLIT_TEST, "test", event, step, error);
-    // Without data to score a run still ends with its record.
-    return dlh_data_has_split (t->data, DLH_SPLIT_VALID) ||
-           dlh_run_log (t->run, event, step, NULL, NULL, 0, error);
+    if (dlh_data_has_split (t->data, DLH_SPLIT_VALID))
+        return TRUE;
+    // Nothing has been kept back: what there is.
+    if (!dlh_data_is_stream (t->data))
+        return evaluate_split (t, DLH_SPLIT_TRAIN, "train", event, step, error);
+    return dlh_run_log (t->run, event, step, NULL, NULL, 0, error);
 }
 
 /* The loop. */
@@ -486,6 +491,6 @@ DLH_PLUGIN_DEFINE (
                  "like pictures",
                  .unit = "examples"),
         DLH_BOOL_OPTION (
-            TrainOptions, histograms, TRUE,
+            TrainOptions, histograms, true,
             "Record how parameters and gradients are distributed, at each evaluation")),
     .name = "train", .version = "1.0", .summary = "Fits a supervised model by an optimizer");

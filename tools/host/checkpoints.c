@@ -42,6 +42,21 @@ checkpoint_plugins_difference (GHashTable *origin, GHashTable *metadata)
         then, now);
 }
 
+char *
+checkpoint_model (GHashTable *metadata)
+{
+    const char *plugins = g_hash_table_lookup (metadata, "plugins");
+    g_auto (GStrv) parts = g_strsplit (plugins ? plugins : "", ", ", -1);
+
+    for (guint i = 0; parts[i]; i++) {
+        g_auto (GStrv) words = g_strsplit (parts[i], " ", -1);
+
+        if (g_strv_length (words) > 1 && strcmp (words[0], "model") == 0)
+            return g_strdup (words[1]);
+    }
+    return NULL;
+}
+
 // -1 when it is not the name of a checkpoint of this program: no sign, no leading zero.
 static gint64
 step_of (const char *name)

@@ -11,6 +11,8 @@ GHashTable *checkpoint_origin (DlhComponent *const *components);
 /* (transfer full) (nullable): how the plugins of a checkpoint's @metadata differ from those of
  * @origin. What else differs is told by setup_compare_machine(). */
 char *checkpoint_plugins_difference (GHashTable *origin, GHashTable *metadata);
+/* (transfer full) (nullable): the model that a checkpoint's @metadata name. */
+char *checkpoint_model (GHashTable *metadata);
 
 /* The newest checkpoint, whole or not: (transfer full), or NULL with DLH_ERROR_DATA. */
 char *checkpoint_latest (const char *dir, gint64 *step, GError **error);

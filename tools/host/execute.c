@@ -276,11 +276,28 @@ note_machine (Session *s, const char *resume, GError **error)
     return TRUE;
 }
 
+// Parameters are named after their model: another's are not to be found.
+static gboolean
+check_model (Session *s, const char *path, GHashTable *metadata, GError **error)
+{
+    DlhComponent *model = s->components[DLH_MODEL];
+    g_autofree char *of = checkpoint_model (metadata);
+
+    if (!model || !of || strcmp (of, dlh_component_name (model)) == 0)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_STATE,
+                 "%s: it is a checkpoint of model '%s', and this run's is '%s': give --model=%s "
+                 "with the options of its run, or another file",
+                 path, of, dlh_component_name (model), of);
+    return FALSE;
+}
+
 // A file's checkpoint may have gone since.
 static gboolean
 load_checkpoint (Session *s, GError **error)
 {
     const char *path = s->config->checkpoint, *file = s->config->named_by;
+    g_autoptr (GHashTable) metadata = NULL;
 
     if (path && file && !g_file_test (path, G_FILE_TEST_EXISTS)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
@@ -289,7 +306,8 @@ load_checkpoint (Session *s, GError **error)
                      file, path);
         return FALSE;
     }
-    return !path || dlh_store_load (s->store, path, NULL, error);
+    return !path || (dlh_store_load (s->store, path, &metadata, error) &&
+                     check_model (s, path, metadata, error));
 }
 
 static gboolean

@@ -12,7 +12,7 @@ const ExitCode exit_codes[] = {
     {"2", "wrong usage"},
     {"3", "a plugin"},
     {"4", "data or a checkpoint"},
-    {"5", "a number that is not finite"},
+    {"5", "a number that is not finite, or a result that its check refuses"},
     {"130, 143", "stopped by Ctrl-C or SIGTERM"},
     {NULL},
 };

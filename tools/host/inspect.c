@@ -28,7 +28,9 @@ inspect_preset (const DlhOption *option)
         return g_strdup ("''");
     if (list && option->preset[0] != '[')
         return g_strdup_printf ("[%s]", option->preset);
-    return g_strdup (option->preset);
+    // A plugin's source may say TRUE.
+    return option->type == DLH_OPTION_BOOL ? g_ascii_strdown (option->preset, -1)
+                                           : g_strdup (option->preset);
 }
 
 // "1804.00325": four digits, a point, four or five digits.
@@ -196,11 +198,12 @@ static void
 add_parameter (JsonOut *json, const DlhOption *option)
 {
     g_autofree char *range = dlh_option_range (option);
+    g_autofree char *truth = g_ascii_strdown (option->preset, -1);
 
     json_out_object (json, NULL);
     json_out_string (json, "name", option->name);
     json_out_string (json, "type", inspect_type_name (option));
-    json_out_string (json, "default", option->preset);
+    json_out_string (json, "default", option->type == DLH_OPTION_BOOL ? truth : option->preset);
     if (option->type == DLH_OPTION_CHOICE) {
         g_auto (GStrv) choices = g_strsplit (option->choices, "|", -1);
 

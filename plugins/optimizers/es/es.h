@@ -21,7 +21,7 @@ typedef struct {
                  "Groups of candidates with draws of their own, computed one after the other"),    \
         DLH_INT (EsOptions, members, default_members, 1, 100000,                                   \
                  "Candidates of a group, side by side in each product"),                           \
-        DLH_BOOL_OPTION (EsOptions, antithetic, TRUE,                                              \
+        DLH_BOOL_OPTION (EsOptions, antithetic, true,                                              \
                          "Each candidate W + D is joined by W - D: twice as many"),                \
         DLH_CHOICE (EsOptions, shaping, "ranks", "ranks|centred|standard|none",                    \
                     "Scores as centred ranks, less their mean, that over their standard "          \

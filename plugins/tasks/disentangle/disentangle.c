@@ -3,6 +3,7 @@
  * what its divergence from the prior consists of (arXiv 1802.04942). */
 #include <math.h>
 #include <string.h>
+#include "tasks/splits.h"
 #include "disentangle.h"
 
 /* Shares of the time, about as a perceptron of 1200 units needs them; they order the progress. */
@@ -62,26 +63,12 @@ disentangle_add (Disentangle *t, double value, const char *format, ...)
     g_array_append_val (t->values, value);
 }
 
-static DlhSplit
-split_of (const char *name)
-{
-    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
-           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
-                                         : DLH_SPLIT_TEST;
-}
-
 static gboolean
 find_data (Disentangle *t, GError **error)
 {
-    t->split = split_of (t->opt->split);
-    if (!(t->data = dlh_run_data (t->run, error)))
+    if (!(t->data = dlh_run_data (t->run, error)) ||
+        !split_find ("disentangle", t->data, t->opt->split, &t->split, error))
         return FALSE;
-    if (!dlh_data_has_split (t->data, t->split) || dlh_data_count (t->data, t->split) == 0) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "disentangle: the data set has no '%s' split: give split=train, valid or test",
-                     t->opt->split);
-        return FALSE;
-    }
     if (dlh_data_vocabulary (t->data)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                      "disentangle: the data set's inputs are tokens, numbers are wanted");

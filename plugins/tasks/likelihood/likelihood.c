@@ -3,6 +3,7 @@
  * examples simulated from the model by bidirectional Monte Carlo, arXiv 1611.04273; beside it
  * estimates by draws of the prior and of an encoder. */
 #include <string.h>
+#include "tasks/splits.h"
 #include "likelihood.h"
 
 #define SECONDS_BETWEEN_CHECKPOINTS 30
@@ -42,28 +43,19 @@ likelihood_checkpoint (Likelihood *l, gint64 done, GError **error)
 DlhSplit
 likelihood_split (const Likelihood *l)
 {
-    const char *name = l->opt->split;
-
-    return strcmp (name, "train") == 0   ? DLH_SPLIT_TRAIN
-           : strcmp (name, "valid") == 0 ? DLH_SPLIT_VALID
-                                         : DLH_SPLIT_TEST;
+    return split_named (l->opt->split);
 }
 
 static gboolean
 find_data (Likelihood *l, GError **error)
 {
-    DlhSplit split = likelihood_split (l);
     DlhData *data = dlh_run_data (l->run, error);
+    DlhSplit split = DLH_SPLIT_TEST;
 
     if (!data)
         return FALSE;
-    if (l->opt->examples &&
-        (!dlh_data_has_split (data, split) || dlh_data_count (data, split) == 0)) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "likelihood: the data set has no '%s' split: give split=train, valid or test",
-                     l->opt->split);
+    if (l->opt->examples && !split_find ("likelihood", data, l->opt->split, &split, error))
         return FALSE;
-    }
     l->problem = dlh_problem_of (data);
     l->n = l->opt->examples ? MIN (l->opt->examples, dlh_data_count (data, split)) : 0;
     l->m = l->opt->simulated;
