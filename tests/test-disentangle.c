@@ -263,7 +263,8 @@ known_parts (gconstpointer testdata)
     const Mixture4 *t = testdata;
     g_auto (Codes) c = {0};
     g_autoptr (GError) error = NULL;
-    const double zero[] = {0, 0};
+    double zero[] = {0, 0};
+    const CodePrior prior = {zero, zero, FALSE};
     const gint64 copies = 3000, n = 4 * copies;
     Decomposition d;
 
@@ -275,7 +276,7 @@ known_parts (gconstpointer testdata)
             c.log_std[j * n + i] = log (0.5);
             c.z[j * n + i] = c.mean[j * n + i] + 0.5 * c.z[j * n + i];
         }
-    g_assert_true (decompose (&c, zero, zero, 5000, 1, NULL, &d, NULL, &error));
+    g_assert_true (decompose (&c, &prior, 5000, 1, NULL, &d, NULL, &error));
     g_assert_no_error (error);
     // Without correlation both densities are equal at each sample.
     g_assert_cmpfloat (fabs (d.information - t->information), <, 4 * d.information_se);
@@ -286,12 +287,39 @@ known_parts (gconstpointer testdata)
     g_assert_cmpfloat (fabs (d.information + d.correlation + d.dimensions - d.kl), <, 1e-10);
 }
 
+// E [-log p (z)] for z ~ N (mean, s^2), by the trapezoidal rule.
+static void
+cross_entropy (void)
+{
+    static const double means[] = {-1.5, 0, 0.7}, deviations[] = {0.05, 0.6, 2};
+    double location = 0.3, log_scale = log (1.7);
+    const double h = 1e-4;
+
+    for (guint laplace = 0; laplace < 2; laplace++) {
+        const CodePrior prior = {&location, &log_scale, laplace};
+
+        for (guint i = 0; i < 9; i++) {
+            double mean = means[i % 3], s = deviations[i / 3], want = 0;
+
+            for (double z = mean - 10 * s; z <= mean + 10 * s; z += h * s) {
+                double r = (z - mean) / s, t = (z - location) / 1.7;
+                double p = laplace ? fabs (t) + log (2 * 1.7)
+                                   : 0.5 * t * t + log (1.7) + 0.5 * log (2 * G_PI);
+
+                want += h * exp (-0.5 * r * r) / sqrt (2 * G_PI) * p;
+            }
+            g_assert_cmpfloat (fabs (prior_cross (&prior, 0, mean, log (s)) - want), <, 1e-7);
+        }
+    }
+}
+
 // 1000 apart, each example is alone: I = log n, and the correlation (d - 1) log n.
 static void
 resolved (void)
 {
     g_auto (Codes) c = {0};
-    const double zero[] = {0, 0, 0};
+    double zero[] = {0, 0, 0};
+    const CodePrior prior = {zero, zero, FALSE};
     const gint64 n = 50;
     Decomposition d;
 
@@ -301,7 +329,7 @@ resolved (void)
         c.log_std[i] = 0;
         c.z[i] = c.mean[i];
     }
-    g_assert_true (decompose (&c, zero, zero, 100, 1, NULL, &d, NULL, NULL));
+    g_assert_true (decompose (&c, &prior, 100, 1, NULL, &d, NULL, NULL));
     // At the means, where log q (z|n) exceeds minus the entropy by half a nat a dimension.
     g_assert_cmpfloat (fabs (d.information + 1.5 - log (50)), <, 1e-9);
     g_assert_cmpfloat (fabs (d.correlation - 2 * log (50)), <, 1e-9);
@@ -433,6 +461,7 @@ main (int argc, char **argv)
 
         g_test_add_data_func (path, &known[i], known_gap);
     }
+    g_test_add_func ("/disentangle/prior/cross-entropies", cross_entropy);
     g_test_add_func ("/disentangle/information/rotated", rotated_information);
     g_test_add_func ("/disentangle/gap/order-and-signs", order_and_signs);
     g_test_add_func ("/disentangle/gap/nuisance-is-left-out", nuisance);

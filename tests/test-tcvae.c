@@ -64,6 +64,32 @@ warm_up (void)
     near (value (&evaluated, "beta"), 6, 0);
 }
 
+// The share 0.95 - t / 4 of the dimension-wise divergences is left out at step t, none when
+// evaluated.
+static void
+lambda_fades (void)
+{
+    static const char settings[] = "latents=3;beta=2;gamma=3;warmup=2;lambda_warmup=4";
+    g_auto (Fixture) f = {0}, evaluated = {0};
+
+    fixture_init (&f, "beta_tcvae", settings, test_tensor_random (DLH_F64, dlh_shape (5, 4), 3), 40,
+                  TRUE);
+    for (guint t = 0; t < 7; t++) {
+        run (&f);
+        near (value (&f, "beta"), 2 * MIN (1, t / 2.0), 1e-12);
+        near (value (&f, "lambda"), MAX (0, 0.95 - t / 4.0), 1e-12);
+        near (value (&f, "loss"),
+              value (&f, "mutual_information") - value (&f, "log_likelihood") +
+                  value (&f, "beta") * value (&f, "total_correlation") +
+                  3 * (1 - MAX (0, 0.95 - t / 4.0)) * value (&f, "dimension_kl"),
+              1e-10);
+    }
+    fixture_init (&evaluated, "beta_tcvae", settings,
+                  test_tensor_random (DLH_F64, dlh_shape (5, 4), 3), 40, FALSE);
+    run (&evaluated);
+    near (value (&evaluated, "lambda"), 0, 0);
+}
+
 /* Encoders that do not overlap: of all components a draw has only its own, and its weight is seen.
  */
 
@@ -231,6 +257,7 @@ main (int argc, char **argv)
     g_test_add_func ("/tcvae/telescoping/sums-to-elbo", telescoping);
     g_test_add_func ("/tcvae/weights/of-terms", weights_of_terms);
     g_test_add_func ("/tcvae/warm-up/linear-then-constant", warm_up);
+    g_test_add_func ("/tcvae/lambda/fades-then-zero", lambda_fades);
     g_test_add_func ("/tcvae/resolved/own-weights", resolved);
     g_test_add_func ("/tcvae/pairs/sums-of-weights", pairs_of_weights);
     for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {

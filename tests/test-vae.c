@@ -143,6 +143,64 @@ gradients (gconstpointer data)
     }
 }
 
+// KL (N (mean, s^2) || Laplace) by the trapezoidal rule.
+static double
+laplace_divergence (double mean, double s)
+{
+    const double h = 1e-4;
+    double sum = 0;
+
+    for (double z = mean - 10 * s; z <= mean + 10 * s; z += h) {
+        double r = (z - mean) / s, log_q = -0.5 * r * r - log (s) - 0.5 * log (2 * G_PI);
+
+        sum += h * exp (log_q) * (log_q + fabs (z) + log (2));
+    }
+    return sum;
+}
+
+static void
+laplace_prior (void)
+{
+    static const double x[] = {-1.3, 0.2, 2.1, 0};
+    static const char *const models[] = {"vae", "beta_vae", "factor_vae"};
+    double want = 0;
+
+    for (guint i = 0; i < 4; i++)
+        want += laplace_divergence (x[i], 0.4) / 2;
+    for (guint i = 0; i < G_N_ELEMENTS (models); i++) {
+        g_auto (Fixture) f = {0};
+
+        fixture_init (&f, models[i], LINEAR ";latents=2;prior=laplace",
+                      test_tensor_from (DLH_F64, dlh_shape (2, 2), x, 4), 40, TRUE);
+        copy_inputs (&f, 0.4);
+        run (&f);
+        near (value (&f, "kl"), want, 1e-7);
+        near (value (&f, "elbo"), value (&f, "log_likelihood") - want, 1e-7);
+    }
+}
+
+// At a draw: of beta-TCVAE, whose terms sum to log q - log p.
+static void
+laplace_draw (void)
+{
+    static const double x[] = {-1.3, 0.2, 2.1, 0};
+    double want = 0;
+    Mean m = {0};
+    g_auto (Fixture) f = {0};
+
+    for (guint i = 0; i < 4; i++)
+        want += laplace_divergence (x[i], 0.4) / 2;
+    fixture_init (&f, "beta_tcvae", LINEAR ";latents=2;prior=laplace",
+                  test_tensor_from (DLH_F64, dlh_shape (2, 2), x, 4), 40, TRUE);
+    copy_inputs (&f, 0.4);
+    for (guint r = 0; r < 4000; r++) {
+        run (&f);
+        mean_add (&m, value (&f, "kl"));
+    }
+    // |z| < 5: a false alarm in a million.
+    near (m.sum / m.n, want, 5 * sqrt ((m.square / m.n - want * want) / m.n));
+}
+
 /* IWAE, with a linear decoder x_d = 2 z_d + b + noise, whose posterior and evidence are known. */
 
 #define SLOPE 2
@@ -396,6 +454,8 @@ main (int argc, char **argv)
 
         g_test_add_data_func (path, &cases[i], gradients);
     }
+    g_test_add_func ("/vae/laplace/divergence-by-quadrature", laplace_prior);
+    g_test_add_func ("/vae/laplace/draws-agree", laplace_draw);
     g_test_add_func ("/vae/iwae/exact-posterior", iwae_exact_posterior);
     g_test_add_func ("/vae/iwae/tightens-with-samples", iwae_tightens);
     g_test_add_func ("/vae/factor/losses", factor_losses);

@@ -18,10 +18,12 @@
 #include <string.h>
 #include "network.h"
 
+#define LAMBDA 0.95 /* of the dimension-wise divergences is left out at first */
+
 typedef struct {
     VAE_FIELDS;
     double alpha, beta, gamma;
-    gint64 warmup, examples;
+    gint64 warmup, lambda_warmup, examples;
     const char *estimator;
 } BetaTcvaeOptions;
 
@@ -86,7 +88,7 @@ beta_tcvae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options,
                   DlhNode *y, DlhObjective *objective, GError **error)
 {
     const BetaTcvaeOptions *opt = options;
-    DlhNode *beta, *penalty, *log_likelihood;
+    DlhNode *beta, *lambda, *penalty, *log_likelihood;
     VaeDraw draw;
     Terms t;
 
@@ -99,9 +101,10 @@ beta_tcvae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options,
     t = decompose (&draw,
                    weights_of (opt->estimator, count_examples (opt, problem), dlh_node_dim (x, 0)));
     beta = vae_warmed_up (b, opt->beta, opt->warmup);
+    lambda = vae_fading (b, LAMBDA, opt->lambda_warmup);
     penalty =
         dlh_add (dlh_add (dlh_scale (t.information, opt->alpha), dlh_mul (t.correlation, beta)),
-                 dlh_scale (t.dimensions, opt->gamma));
+                 dlh_scale (dlh_mul (t.dimensions, dlh_offset (dlh_neg (lambda), 1)), opt->gamma));
     log_likelihood = dlh_neg (objective->loss);
     objective->loss = dlh_add (objective->loss, penalty);
     dlh_objective_add_metric (objective, "elbo", dlh_sub (log_likelihood, t.kl));
@@ -112,6 +115,8 @@ beta_tcvae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options,
     dlh_objective_add_metric (objective, "dimension_kl", t.dimensions);
     if (opt->warmup > 0)
         dlh_objective_add_metric (objective, "beta", beta);
+    if (opt->lambda_warmup > 0)
+        dlh_objective_add_metric (objective, "lambda", lambda);
     return dlh_graph_check (b->graph, error);
 }
 
@@ -132,6 +137,10 @@ DLH_PLUGIN_DEFINE (
                     "Weight of the dimension-wise divergences from the prior"),
         DLH_INT (BetaTcvaeOptions, warmup, 0, 0, 1000000000,
                  "Steps in which beta rises from 0; 0: none", .unit = "steps"),
+        DLH_INT (BetaTcvaeOptions, lambda_warmup, 0, 0, 1000000000,
+                 "The share max (0, 0.95 - step / this) of the dimension-wise divergences is left "
+                 "out; 0: none",
+                 .unit = "steps"),
         DLH_INT (BetaTcvaeOptions, examples, 0, 0, 1000000000000,
                  "Size of the training set; 0: the data set's", .unit = "examples"),
         DLH_CHOICE (BetaTcvaeOptions, estimator, "mws", "mws|mss|equal",

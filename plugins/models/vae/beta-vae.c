@@ -27,7 +27,7 @@ beta_vae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, D
         return FALSE;
     draw = vae_draw (b, problem, options, x, objective);
     if (strcmp (opt->kl, "analytic") == 0)
-        kl = dlh_kl (draw.q, draw.prior);
+        kl = vae_kl (&draw);
     else
         kl = dlh_sub (dlh_log_prob (draw.q, draw.z), dlh_log_prob (draw.prior, draw.z));
     kl = dlh_mean_all (kl);

@@ -73,7 +73,7 @@ factor_vae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options,
     draw = vae_draw (b, problem, options, x, objective);
     if (!dlh_graph_check (b->graph, error))
         return FALSE;
-    kl = dlh_mean_all (dlh_kl (draw.q, draw.prior));
+    kl = dlh_mean_all (vae_kl (&draw));
     log_likelihood = dlh_neg (objective->loss);
     elbo = dlh_sub (log_likelihood, kl);
 

@@ -30,7 +30,8 @@ vae_prior (DlhBuild *b, const DlhProblem *problem, gconstpointer options, gint64
         dlh_full (b->graph, dlh_store_get_dtype (b->store), dlh_shape (n, net->latents), 0);
 
     (void)problem;
-    return dlh_gaussian (zero, zero, 1);
+    return strcmp (net->prior, "laplace") == 0 ? dlh_laplace (zero, zero, 1)
+                                               : dlh_gaussian (zero, zero, 1);
 }
 
 static DlhNode *
@@ -151,17 +152,43 @@ vae_draw (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode
     return draw;
 }
 
-DlhNode *
-vae_warmed_up (DlhBuild *b, double value, gint64 n)
+// E |z| of N (mean, exp (2 log_std))
+static DlhNode *
+mean_distance (DlhNode *mean, DlhNode *log_std)
 {
-    const DlhDType dtype = dlh_store_get_dtype (b->store);
-    g_autofree char *name = g_strdup_printf ("%s/warmup_step", dlh_graph_get_scope (b->graph));
+    DlhNode *s = dlh_exp (log_std), *r = dlh_div (mean, s);
+
+    return dlh_add (
+        dlh_scale (dlh_mul (s, dlh_exp (dlh_scale (dlh_square (r), -0.5))), sqrt (M_2_PI)),
+        dlh_mul (mean, dlh_erf (dlh_scale (r, M_SQRT1_2))));
+}
+
+DlhNode *
+vae_kl (const VaeDraw *draw)
+{
+    DlhNode *mean = dlh_distribution_parameter (draw->q, 0);
+    DlhNode *log_std = dlh_distribution_parameter (draw->q, 1);
+
+    if (strcmp (dlh_distribution_name (draw->prior), "Laplace") != 0)
+        return dlh_kl (draw->q, draw->prior);
+    // E [-log p] = log 2 + E |z| for each latent.
+    return dlh_sub (dlh_sum_axis (dlh_offset (mean_distance (mean, log_std), log (2)), 1),
+                    dlh_entropy (draw->q));
+}
+
+/* Schedules. */
+
+// The steps of training behind us, f64; NULL: it is no training.
+static DlhNode *
+count_steps (DlhBuild *b, const char *counter_name)
+{
+    g_autofree char *name = g_strdup_printf ("%s/%s", dlh_graph_get_scope (b->graph), counter_name);
     g_autoptr (GError) error = NULL;
     DlhVariable *counter;
     DlhNode *step;
 
-    if (n == 0 || !b->training)
-        return dlh_scalar (b->graph, dtype, value);
+    if (!b->training)
+        return NULL;
     counter = dlh_store_variable (b->store, name, DLH_I64, dlh_shape (),
                                   (DlhInit){DLH_INIT_ZEROS, 0, 0}, &error);
     if (!counter)
@@ -169,6 +196,29 @@ vae_warmed_up (DlhBuild *b, double value, gint64 n)
     step = dlh_read (b->graph, counter);
     if (b->updates)
         g_ptr_array_add (b->updates, dlh_assign (counter, dlh_offset (step, 1)));
-    step = dlh_scale (dlh_cast (step, DLH_F64), 1 / (double)n);
+    return dlh_cast (step, DLH_F64);
+}
+
+DlhNode *
+vae_warmed_up (DlhBuild *b, double value, gint64 n)
+{
+    const DlhDType dtype = dlh_store_get_dtype (b->store);
+    DlhNode *step = n ? count_steps (b, "warmup_step") : NULL;
+
+    if (!step)
+        return dlh_scalar (b->graph, dtype, value);
+    step = dlh_scale (step, 1 / (double)n);
     return dlh_cast (dlh_scale (dlh_clamp (step, 0, 1), value), dtype);
+}
+
+DlhNode *
+vae_fading (DlhBuild *b, double first, gint64 n)
+{
+    const DlhDType dtype = dlh_store_get_dtype (b->store);
+    DlhNode *step = n ? count_steps (b, "fading_step") : NULL;
+
+    if (!step)
+        return dlh_scalar (b->graph, dtype, 0);
+    return dlh_cast (dlh_clamp (dlh_offset (dlh_scale (step, -1 / (double)n), first), 0, first),
+                     dtype);
 }

@@ -2,7 +2,8 @@
 /* What the family of variational autoencoders shares: prior, encoder and decoder (Kingma and
  * Welling, arXiv 1312.6114).
  *
- *   p(z) = N (0, I),  q(z | x) = N (mu, exp (2 l)),  p(x | z) Bernoulli or Gaussian around g (z)
+ *   p(z) = N (0, I) or Laplace,  q(z | x) = N (mu, exp (2 l)),  p(x | z) Bernoulli or Gaussian
+ * around g (z)
  *
  * The options of each model begin with VAE_FIELDS and VAE_OPTIONS. */
 #pragma once
@@ -11,7 +12,7 @@
 
 #define VAE_FIELDS                                                                                 \
     gint64 latents;                                                                                \
-    const char *network;                                                                           \
+    const char *network, *prior;                                                                   \
     DlhInts encoder, decoder;                                                                      \
     const char *activation, *decoder_activation, *init, *likelihood;                               \
     double variance
@@ -24,6 +25,8 @@ typedef struct {
     DLH_INT (Options, latents, 10, 1, 100000, "Latent variables"),                                 \
         DLH_CHOICE (Options, network, "mlp", "mlp|conv",                                           \
                     "Dense layers; or convolutions with batch normalisation for 64x64 pictures"),  \
+        DLH_CHOICE (Options, prior, "normal", "normal|laplace",                                    \
+                    "Of each latent: N (0, 1), or exp (-|z|) / 2"),                                \
         DLH_INTS (Options, encoder, "[400]", 1, 1000000, "Units of the encoder's dense layers",    \
                   .flags = DLH_ALLOW_EMPTY),                                                       \
         DLH_INTS (Options, decoder, "[400]", 1, 1000000, "Units of the decoder's dense layers",    \
@@ -64,6 +67,10 @@ typedef struct {
 /* Sets prediction and target; objective->loss is minus the mean log-likelihood. */
 VaeDraw vae_draw (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x,
                   DlhObjective *objective);
+/* KL (q(z | x) || p(z)) of each example in closed form, (B). */
+DlhNode *vae_kl (const VaeDraw *draw);
 /* @value, or in training the part of it that has been reached after a linear rise from 0 over @n
  * steps. Evaluation always has all of it, so that its results can be compared. */
 DlhNode *vae_warmed_up (DlhBuild *b, double value, gint64 n);
+/* max (0, @first - t / @n) at step t of training; 0 in evaluation. */
+DlhNode *vae_fading (DlhBuild *b, double first, gint64 n);

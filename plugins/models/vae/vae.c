@@ -21,7 +21,7 @@ vae_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNod
     if (!vae_check (problem, options, error))
         return FALSE;
     draw = vae_draw (b, problem, options, x, objective);
-    kl = dlh_mean_all (dlh_kl (draw.q, draw.prior));
+    kl = dlh_mean_all (vae_kl (&draw));
     log_likelihood = dlh_neg (objective->loss);
     objective->loss = dlh_add (objective->loss, kl);
     dlh_objective_add_metric (objective, "elbo", dlh_neg (objective->loss));

@@ -151,27 +151,36 @@ work_densities (const Codes *c, gint64 n_samples, guint64 seed, DecomposeState *
     return TRUE;
 }
 
+double
+prior_cross (const CodePrior *prior, guint j, double mean, double log_std)
+{
+    double b = exp (prior->log_scale[j]), s = exp (log_std), shift = mean - prior->mean[j];
+
+    if (!prior->laplace)
+        return LOG_2PI / 2 + prior->log_scale[j] + (shift * shift + s * s) / (b * b) / 2;
+    // -log p = log 2 b + |z - m| / b, and the mean distance of a Gaussian.
+    return log (2) + prior->log_scale[j] +
+           (s * sqrt (M_2_PI) * exp (-shift * shift / (2 * s * s)) +
+            shift * erf (shift / (s * M_SQRT2))) /
+               b;
+}
+
 // In closed form: E H (q (z | n)), and E [-log p (z)].
 static void
-closed_forms (const Codes *c, const double *prior_mean, const double *prior_log_std,
-              double *entropy, double *cross)
+closed_forms (const Codes *c, const CodePrior *prior, double *entropy, double *cross)
 {
     *entropy = *cross = 0;
     for (guint j = 0; j < c->d; j++)
         for (gint64 i = 0; i < c->n; i++) {
             gsize at = j * (gsize)c->n + (gsize)i;
-            double shift = c->mean[at] - prior_mean[j], s2 = exp (2 * c->log_std[at]);
-
             *entropy += c->p[i] * (c->log_std[at] + (1 + LOG_2PI) / 2);
-            *cross += c->p[i] * (LOG_2PI / 2 + prior_log_std[j] +
-                                 (shift * shift + s2) * exp (-2 * prior_log_std[j]) / 2);
+            *cross += c->p[i] * prior_cross (prior, j, c->mean[at], c->log_std[at]);
         }
 }
 
 gboolean
-decompose (const Codes *c, const double *prior_mean, const double *prior_log_std, gint64 n_samples,
-           guint64 seed, DecomposeState *state, Decomposition *out, const Pace *pace,
-           GError **error)
+decompose (const Codes *c, const CodePrior *prior, gint64 n_samples, guint64 seed,
+           DecomposeState *state, Decomposition *out, const Pace *pace, GError **error)
 {
     g_autofree double *joint = state ? NULL : g_new (double, n_samples);
     g_autofree double *marginals = state ? NULL : g_new (double, n_samples);
@@ -181,7 +190,7 @@ decompose (const Codes *c, const double *prior_mean, const double *prior_log_std
 
     if (!work_densities (c, n_samples, seed, s, pace, error))
         return FALSE;
-    closed_forms (c, prior_mean, prior_log_std, &entropy, &cross);
+    closed_forms (c, prior, &entropy, &cross);
     log_joint = mean_and_error (s->joint, NULL, n_samples, &out->information_se);
     log_marginals = mean_and_error (s->marginals, NULL, n_samples, &out->dimensions_se);
     out->correlation = mean_and_error (s->joint, s->marginals, n_samples, &out->correlation_se);

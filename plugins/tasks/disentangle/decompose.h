@@ -16,15 +16,24 @@ typedef struct {
     double kl;                                            /* mean, in closed form */
 } Decomposition;
 
+/* Factors p(z_j): Gaussians, or Laplace densities, of the location @mean and the scale exp
+ * @log_scale. */
+typedef struct {
+    double *mean, *log_scale; /* (d) */
+    gboolean laplace;
+} CodePrior;
+
+/* E [-log p(z_j)], nats, of a Gaussian z_j. */
+double prior_cross (const CodePrior *prior, guint j, double mean, double log_std);
+
 /* Log densities at draws of z that are worked out: those of an earlier call are gone on from. */
 typedef struct {
     gint64 *done;              /* how many there are */
     double *joint, *marginals; /* (n_samples): log q (z), sum of log q (z_j) */
 } DecomposeState;
 
-/* @prior_mean, @prior_log_std: (d): of p(z_j). H(z) and H(z_j) are means over @n_samples of the z,
+/* H(z) and H(z_j) are means over @n_samples of the z,
  * with all examples in each density. @state: (nullable). DLH_ERROR_NUMERIC when a density leaves
  * the range of numbers. */
-gboolean decompose (const Codes *codes, const double *prior_mean, const double *prior_log_std,
-                    gint64 n_samples, guint64 seed, DecomposeState *state, Decomposition *out,
-                    const Pace *pace, GError **error);
+gboolean decompose (const Codes *codes, const CodePrior *prior, gint64 n_samples, guint64 seed,
+                    DecomposeState *state, Decomposition *out, const Pace *pace, GError **error);

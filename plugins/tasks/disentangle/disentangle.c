@@ -19,8 +19,8 @@ static void
 disentangle_clear (Disentangle *t)
 {
     codes_clear (&t->codes);
-    g_free (t->prior_mean);
-    g_free (t->prior_log_std);
+    g_free (t->prior.mean);
+    g_free (t->prior.log_scale);
     g_clear_pointer (&t->names, g_ptr_array_unref);
     g_clear_pointer (&t->values, g_array_unref);
 }
@@ -198,7 +198,7 @@ work_elbo (Disentangle *t, GError **error)
     Decomposition d;
     guint active = 0;
 
-    if (!decompose (&t->codes, t->prior_mean, t->prior_log_std, t->opt->samples,
+    if (!decompose (&t->codes, &t->prior, t->opt->samples,
                     dlh_store_get_seed (dlh_run_store (t->run)), &state, &d, &pace, error))
         return FALSE;
     codes_moments (&t->codes, NULL, variance);

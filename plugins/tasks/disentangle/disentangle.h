@@ -45,7 +45,7 @@ typedef struct {
     DlhSplit split;
     DlhProblem problem;
     Codes codes;
-    double *prior_mean, *prior_log_std; /* (d) */
+    CodePrior prior;
     Kept kept;
     gint64 complete; /* how far a stage is that was worked through before the run was stopped */
     double stage_begin, stage_cost, total_cost; /* of progress, in parts of any unit */

@@ -22,19 +22,22 @@ encoder_clear (Encoder *e)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Encoder, encoder_clear)
 
-// Mean and log standard deviation (n, d), f64; an error when the family is another.
+// Location and log scale (n, d), f64; an error when the family is another.
 static gboolean
-gaussian_parts (Disentangle *t, DlhDistribution *d, const char *what, DlhNode **out, GError **error)
+take_parts (Disentangle *t, DlhDistribution *d, const char *what, gboolean laplace, DlhNode **out,
+            GError **error)
 {
+    const char *family = dlh_distribution_name (d);
     DlhNode *mean = dlh_distribution_parameter (d, 0);
 
     if (dlh_node_failed (mean))
         return dlh_graph_check (dlh_node_graph (mean), error);
-    if (strcmp (dlh_distribution_name (d), "Gaussian") != 0 || dlh_node_rank (mean) != 2) {
+    if ((strcmp (family, "Gaussian") != 0 && !(laplace && strcmp (family, "Laplace") == 0)) ||
+        dlh_node_rank (mean) != 2) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
-                     "disentangle: the %s of model '%s' is %s, a diagonal Gaussian over (n, d) is "
-                     "wanted",
-                     what, dlh_component_name (t->model), dlh_distribution_name (d));
+                     "disentangle: the %s of model '%s' is %s, a diagonal Gaussian%s over (n, d) "
+                     "is wanted",
+                     what, dlh_component_name (t->model), family, laplace ? " or Laplace" : "");
         return FALSE;
     }
     out[0] = dlh_cast (mean, DLH_F64);
@@ -60,7 +63,7 @@ build (Encoder *e, GError **error)
 
     dlh_graph_push_scope (graph, dlh_component_name (t->model));
     q = t->latent->encode (&b, &t->problem, options, x);
-    if (!dlh_graph_check (graph, error) || !gaussian_parts (t, q, "encoder", out, error))
+    if (!dlh_graph_check (graph, error) || !take_parts (t, q, "encoder", FALSE, out, error))
         return FALSE;
     mean = dlh_distribution_parameter (q, 0);
     noise = dlh_input (graph, "noise", dlh_node_dtype (mean), dlh_node_shape (mean));
@@ -111,13 +114,14 @@ take_prior (Disentangle *t, GError **error)
     dlh_graph_push_scope (graph, dlh_component_name (t->model));
     p = t->latent->prior (&b, &t->problem, dlh_component_options (t->model), 1);
     dlh_graph_pop_scope (graph);
-    if (!dlh_graph_check (graph, error) || !gaussian_parts (t, p, "prior", out, error))
+    if (!dlh_graph_check (graph, error) || !take_parts (t, p, "prior", TRUE, out, error))
         return FALSE;
     f = dlh_graph_compile (graph, out, 2, error);
     if (!f || !dlh_function_run (f, NULL, 0, error))
         return FALSE;
-    t->prior_mean = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 0)), bytes);
-    t->prior_log_std = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 1)), bytes);
+    t->prior.laplace = strcmp (dlh_distribution_name (p), "Laplace") == 0;
+    t->prior.mean = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 0)), bytes);
+    t->prior.log_scale = g_memdup2 (dlh_tensor_get_data (dlh_function_output (f, 1)), bytes);
     return TRUE;
 }
 

@@ -13,6 +13,8 @@ append_number (GString *text, double value)
         g_string_append (text, g_ascii_formatd (buffer, sizeof buffer, "%.10g", value));
 }
 
+#define ENTROPY 1.41893853320467274178 /* of a Gaussian of deviation 1 */
+
 // latent, variance of the means, mean deviation, mean divergence; then I(z_j; v_k) in nats
 gboolean
 disentangle_table (Disentangle *t, const Information *information, GError **error)
@@ -34,11 +36,10 @@ disentangle_table (Disentangle *t, const Information *information, GError **erro
 
         for (gint64 i = 0; i < c->n; i++) {
             gsize at = j * (gsize)c->n + (gsize)i;
-            double r = c->log_std[at] - t->prior_log_std[j];
-            double shift = (c->mean[at] - t->prior_mean[j]) * exp (-t->prior_log_std[j]);
 
             deviation += c->p[i] * exp (c->log_std[at]);
-            kl += c->p[i] * (expm1 (2 * r) - 2 * r + shift * shift) / 2;
+            kl += c->p[i] * (prior_cross (&t->prior, j, c->mean[at], c->log_std[at]) -
+                             c->log_std[at] - ENTROPY);
         }
         g_string_append_printf (text, "%u", j + 1);
         append_number (text, variance[j]);

@@ -18,6 +18,12 @@ typedef struct {
     gint64 out_height, out_width;
 } Traverse;
 
+static double
+deviation_of (const CodePrior *prior, guint j)
+{
+    return exp (prior->log_scale[j]) * (prior->laplace ? M_SQRT2 : 1);
+}
+
 static void
 traverse_clear (Traverse *v)
 {
@@ -84,8 +90,8 @@ traverse_example (Traverse *v, gint64 example, gint64 to, GError **error)
 
                 // As many deviations of the prior to either side as the user asked for.
                 if (j == v->latents[r])
-                    at = t->prior_mean[j] +
-                         exp (t->prior_log_std[j]) * t->opt->range * (2.0 * s / (STEPS - 1) - 1);
+                    at = t->prior.mean[j] +
+                         deviation_of (&t->prior, j) * t->opt->range * (2.0 * s / (STEPS - 1) - 1);
                 dlh_tensor_set (v->z, (r * STEPS + s) * c->d + j, at);
             }
     if (!dlh_function_run (v->decode, &v->z, 1, error))
