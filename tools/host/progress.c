@@ -12,6 +12,8 @@
 
 #define TERMINAL_INTERVAL 100000 /* microseconds between redraws */
 #define PLAIN_INTERVAL 10000000
+#define MOST_VALUES 32 /* of a record in a line: one with more shows its first */
+#define SHOWN_VALUES 6
 #define BAR_LEAST 10 /* columns */
 #define BAR_MOST 40
 
@@ -322,10 +324,11 @@ progress_record (Progress *p, const char *event, gint64 step, const char *const 
     g_autoptr (GString) text = g_string_new (NULL);
     g_autofree char *wall = number ("%.1f", seconds);
     const char *normal = p->colour ? NORMAL : "";
+    const guint shown = n > MOST_VALUES ? SHOWN_VALUES : n;
 
     g_string_append_printf (text, "%s%s%s  step %" G_GINT64_FORMAT, p->colour ? BOLD : "", event,
                             normal, step);
-    for (guint i = 0; i < n; i++) {
+    for (guint i = 0; i < shown; i++) {
         g_autofree char *name = printable (p, names[i]);
         // Four decimals, unless they would hide what is there.
         gboolean tiny = values[i] != 0 && fabs (values[i]) < 5e-4;
@@ -333,6 +336,8 @@ progress_record (Progress *p, const char *event, gint64 step, const char *const 
 
         g_string_append_printf (text, "  %s %s", name, value);
     }
+    if (shown < n)
+        g_string_append_printf (text, "  and %u more in metrics.jsonl", n - shown);
     g_string_append_printf (text, "  %s(%s s)%s", p->colour ? DIM : "", wall, normal);
     if (!p->quiet)
         put_line (p, text->str);

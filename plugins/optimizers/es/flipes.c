@@ -9,6 +9,12 @@ flipes_build (DlhUpdate *u, gconstpointer options, GError **error)
 {
     const EsOptions *opt = options;
 
+    if (opt->members < 2) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "'members' is 1, must be 2 or more: signs tell candidates of a draw apart; "
+                     "for one candidate a draw take --optimizer=es,perturbation=shared");
+        return FALSE;
+    }
     return es_build (u, opt, DLH_SPREAD_SIGNS, opt->members, error);
 }
 

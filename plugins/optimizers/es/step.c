@@ -90,6 +90,18 @@ log_scores (DlhUpdate *u, DlhNode *scores)
     dlh_update_log (u, "score_best", dlh_reduce_max (scores, (const int[]){0}, 1, FALSE));
 }
 
+// One score says nothing of a direction: shaped, it is 0; as it is, it is a step by its sign.
+static gboolean
+check_count (const EsOptions *opt, gint64 members, GError **error)
+{
+    if (opt->workers * members * (opt->antithetic ? 2 : 1) > 1)
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                 "1 candidate in all, and an estimate compares 2 or more: give members=2, "
+                 "workers=2 or antithetic=true");
+    return FALSE;
+}
+
 gboolean
 es_build (DlhUpdate *u, const EsOptions *opt, DlhSpread spread, gint64 members, GError **error)
 {
@@ -100,7 +112,8 @@ es_build (DlhUpdate *u, const EsOptions *opt, DlhSpread spread, gint64 members, 
                                           .antithetic = opt->antithetic,
                                           .sigma = opt->sigma,
                                           .weights = opt->weights};
-    DlhPopulation *p = dlh_update_population (u, &options, error);
+    DlhPopulation *p =
+        check_count (opt, members, error) ? dlh_update_population (u, &options, error) : NULL;
     const guint n = dlh_update_n_params (u);
     g_autofree DlhNode **g = g_new (DlhNode *, n + 1);
     DlhNode *weights;
@@ -121,7 +134,7 @@ es_build (DlhUpdate *u, const EsOptions *opt, DlhSpread spread, gint64 members, 
         else
             sgd_step (u, i, dlh_update_gradient (u, i), opt);
     log_scores (u, dlh_population_scores (p));
-    dlh_update_note (u, "%" G_GINT64_FORMAT " candidates in %" G_GINT64_FORMAT " groups",
-                     dlh_population_size (p), opt->workers);
+    dlh_update_note (u, "%" G_GINT64_FORMAT " candidates in %" G_GINT64_FORMAT " group%s",
+                     dlh_population_size (p), opt->workers, opt->workers == 1 ? "" : "s");
     return TRUE;
 }

@@ -152,20 +152,24 @@ describe (Study *s, guint estimator, guint layer, Record *r)
     gsize n, n_ideal;
     const Interval all = slopes (s, estimator, layer, INFINITY, &n);
     const Interval near = slopes (s, estimator, layer, ideal, &n_ideal);
+    g_autofree char *slope = NULL;
 
     add_interval (r, "alpha", part_interval (s, estimator, layer, FALSE), where);
     add_interval (r, "shared", part_interval (s, estimator, layer, TRUE), where);
-    add_interval (r, "slope", all, where);
+    if (n > 1)
+        add_interval (r, "slope", all, where);
     record_add (r, ideal, "ideal_until/%s", where);
     if (n_ideal > 1)
         add_interval (r, "slope_ideal", near, where);
     record_add (r, largest_departure (s, estimator, layer), "apart/%s", where);
-    dlh_run_message (s->run,
-                     "%s, %s: alpha %.4g, shared %.3g, slope %.3f [%.3f, %.3f]; up to a batch of "
-                     "%g %.3f [%.3f, %.3f]; largest departure from the theorem %.1f %%",
-                     layer_name (s, layer), estimator_name (s, estimator), parts.alpha,
-                     parts.shared, all.mean, all.low, all.high, ideal, near.mean, near.low,
-                     near.high, 100 * largest_departure (s, estimator, layer));
+    // With one size there is no slope.
+    slope = n < 2         ? g_strdup ("")
+            : n_ideal < 2 ? g_strdup_printf (", slope %.3f", all.mean)
+                          : g_strdup_printf (", slope %.3f, %.3f up to a batch of %g", all.mean,
+                                             near.mean, ideal);
+    dlh_run_message (s->run, "  %-14s alpha %.3g, shared %.2g%s, theorem within %.0f %%",
+                     estimator_name (s, estimator), parts.alpha, parts.shared, slope,
+                     100 * largest_departure (s, estimator, layer));
 }
 
 /* Figures. */
@@ -335,6 +339,8 @@ study_report (Study *s, GError **error)
 
     record_add (&r, (double)s->trained, "trained");
     for (guint j = 0; j < s->layers->len; j++) {
+        dlh_run_message (s->run, "%s, after %" G_GINT64_FORMAT " steps:", layer_name (s, j),
+                         s->trained);
         for (guint e = 0; e < s->estimators->len; e++)
             describe (s, e, j, &r);
         if (!draw_layer (s, j, &r, error))

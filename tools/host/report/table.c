@@ -68,7 +68,10 @@ table_add_cell (Table *t, char *text, CellFlags flags)
     g_array_append_val ((GArray *)t->rows->pdata[t->rows->len - 1], cell);
 }
 
-/* Text. */
+/* Text. A table that is far too wide for a terminal shows where it begins. */
+
+#define MOST_COLUMNS 40
+#define SHOWN_COLUMNS 13
 
 static const Cell *
 cell_at (const Table *t, guint row, guint column)
@@ -105,9 +108,10 @@ char *
 table_to_text (const Table *t)
 {
     GString *out = g_string_new (NULL);
+    const guint n = t->header->len > MOST_COLUMNS ? SHOWN_COLUMNS : t->header->len;
 
     for (guint r = 0; r <= t->rows->len; r++) {
-        for (guint c = 0; c < t->header->len; c++) {
+        for (guint c = 0; c < n; c++) {
             const Cell *cell = r ? cell_at (t, r - 1, c) : NULL;
             const Cell *below = t->rows->len ? cell_at (t, r ? r - 1 : 0, c) : NULL;
             g_autofree char *text = g_strdup (!r ? t->header->pdata[c] : cell ? cell->text : "");
@@ -123,6 +127,8 @@ table_to_text (const Table *t)
             g_string_truncate (out, out->len - 1);
         g_string_append_c (out, '\n');
     }
+    if (n < t->header->len)
+        g_string_append_printf (out, "(and %u more columns in the files)\n", t->header->len - n);
     return g_string_free (out, FALSE);
 }
 
