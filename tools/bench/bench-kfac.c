@@ -13,12 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <cblas.h>
 #include <dlhost/dlhost.h>
 
 #define PRODUCT 1024
 #define MAX_PARTS 16
+#define STEPS 40
 
 static const char *const usual[] = {
     "kfac;inverses=10",
@@ -179,19 +181,55 @@ print_parts (const Bench *b, const Part *parts, guint n)
             1e-6 * memory);
 }
 
+static int
+compare_doubles (gconstpointer a, gconstpointer b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+// Pages that the kernel had to bring so far.
+static long
+page_faults (void)
+{
+    struct rusage usage;
+
+    getrusage (RUSAGE_SELF, &usage);
+    return usage.ru_minflt + usage.ru_majflt;
+}
+
+// Steps that were taken back and made again: they cost twice.
+static double
+recoveries (const Bench *b)
+{
+    DlhVariable *v = dlh_store_lookup (b->store, "kfac/recoveries");
+
+    return v ? dlh_tensor_get (dlh_variable_tensor (v), 0) : 0;
+}
+
 // On this thread: what runs beside the steps counts only as far as it is waited for or in the way.
+// The mean has what other programs did to the caches; the median is a step of the commonest kind.
 static void
-time_steps (Bench *b, guint n)
+time_steps (Bench *b)
 {
     g_autoptr (GError) error = NULL;
-    double by_clock = clock_now (), own = now (b);
+    double by_clock = clock_now (), taken[STEPS], sum = 0, taken_back = recoveries (b);
+    long faults = page_faults ();
 
-    for (guint i = 0; i < n; i++)
+    for (guint i = 0; i < STEPS; i++) {
+        double start = now (b);
+
         check (dlh_trainer_step (b->trainer, b->x, NULL, &error), &error);
-    own = (now (b) - own) / n;
-    by_clock = (clock_now () - by_clock) / n;
-    printf ("  whole steps, mean of %u: %.1f ms, %.2f x; %.1f ms by the clock\n", n, 1e3 * own,
-            own / b->passes, 1e3 * by_clock);
+        sum += taken[i] = now (b) - start;
+    }
+    by_clock = clock_now () - by_clock;
+    faults = page_faults () - faults;
+    qsort (taken, STEPS, sizeof *taken, compare_doubles);
+    printf ("  whole steps, mean of %d: %.1f ms, %.2f x; median %.1f ms; %.1f ms by the clock; "
+            "%.1f pages a step, %g taken back\n",
+            STEPS, 1e3 * sum / STEPS, sum / STEPS / b->passes, 1e3 * taken[STEPS / 2],
+            1e3 * by_clock / STEPS, (double)faults / STEPS, recoveries (b) - taken_back);
 }
 
 static void
@@ -234,7 +272,7 @@ measure (DlhRegistry *registry, Bench *b, const char *spec)
             time_part (b, &timed[i]);
     }
     print_parts (b, timed, n);
-    time_steps (b, 40);
+    time_steps (b);
 }
 
 int
