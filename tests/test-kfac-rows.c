@@ -31,11 +31,22 @@ static const Case cases[] = {
 static DlhShape
 input_shape (const Case *c)
 {
-    if (g_str_equal (c->name, "wide"))
+    if (g_str_equal (c->name, "wide") || g_str_equal (c->name, "common"))
         return dlh_shape (150);
     if (g_str_equal (c->model, "convnet"))
         return dlh_shape (2, 6, 6);
     return g_str_equal (c->model, "rnn") ? dlh_shape (1, 4, 3) : dlh_shape (7);
+}
+
+// Numbers around 0; with a common part where the case is named so.
+static DlhTensor *
+inputs (const Case *c, DlhDType dtype)
+{
+    DlhTensor *x = test_tensor_random (dtype, dlh_shape_insert (input_shape (c), 0, c->batch), 1);
+
+    for (gint64 i = 0; g_str_equal (c->name, "common") && i < dlh_tensor_count (x); i++)
+        dlh_tensor_set (x, i, dlh_tensor_get (x, i) + 200);
+    return x;
 }
 
 static DlhComponent *
@@ -61,8 +72,7 @@ train_for (guint n, const Case *c, const DlhTraining *training, const char *cons
     g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, c->model, c->settings);
     g_autoptr (DlhComponent) kfac = load (registry, DLH_OPTIMIZER, "kfac", settings);
     DlhShape shape = input_shape (c);
-    g_autoptr (DlhTensor) x =
-        test_tensor_random (dlh_store_get_dtype (store), dlh_shape_insert (shape, 0, c->batch), 1);
+    g_autoptr (DlhTensor) x = inputs (c, dlh_store_get_dtype (store));
     g_autoptr (DlhTensor) y = dlh_tensor_new (DLH_I64, dlh_shape (c->batch), NULL);
     g_autoptr (DlhTrainer) trainer = NULL;
     g_autoptr (GString) notes = g_string_new (NULL);
@@ -237,6 +247,38 @@ rounded_steps_near (gconstpointer data)
     g_assert_cmpfloat (distance (rounded, again), ==, 0);
 }
 
+static double
+measured_change (const Case *c, const char *form, const char *precision)
+{
+    const char *const settings[] = {
+        "precondition", form, "precondition_precision", precision, "kl_period", "2", NULL};
+    g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
+    // The second step is the first that measures.
+    g_autofree char *notes = train_for (2, c, &plain, settings, store);
+
+    return dlh_tensor_get (dlh_variable_tensor (dlh_store_lookup (store, "kfac/kl")), 0);
+}
+
+// Inputs that are one direction but for little: of <U, V> rounding leaves more than there is, and
+// it must not come out as no change of the predictions, whatever its sign.
+static void
+rounded_change_not_lost (gconstpointer form)
+{
+    Case c = wide;
+
+    c.name = "common";
+    for (guint i = 0; i < 8; i++) {
+        double full, rounded;
+
+        c.batch = 128 + 8 * i;
+        full = measured_change (&c, form, "full");
+        rounded = measured_change (&c, form, "bf16");
+        g_test_message ("full %g, bf16 %g", full, rounded);
+        g_assert_cmpfloat (full, >, 0);
+        g_assert_cmpfloat (rounded, >, 0.3 * full);
+    }
+}
+
 // f64 is never rounded, and nobody says that it is.
 static void
 f64_steps_same (void)
@@ -262,6 +304,11 @@ main (int argc, char **argv)
         g_autofree char *path = g_strdup_printf ("/kfac-rows/bf16/%s-near", forms[i][1]);
 
         g_test_add_data_func (path, forms[i], rounded_steps_near);
+    }
+    for (guint i = 0; i < 2; i++) {
+        g_autofree char *path = g_strdup_printf ("/kfac-rows/bf16/%s-limited", forms[i][1]);
+
+        g_test_add_data_func (path, forms[i][1], rounded_change_not_lost);
     }
     g_test_add_func ("/kfac-rows/bf16/f64-same", f64_steps_same);
     for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {

@@ -135,6 +135,10 @@ trust_region (Kfac *k, DlhNode *rate)
         Block *b = &g_array_index (k->blocks, Block, i);
         DlhNode *term = b->by_rows ? b->uv : dlh_dot (b->u, b->v);
 
+        // Where the gradient lies along directions that the inverse takes away, what rounding
+        // leaves is larger than the sum. Of either sign it must shorten the step, not free it.
+        if (kfac_is_rounded (k, b))
+            term = dlh_abs (term);
         sum = sum ? dlh_add (sum, term) : term;
     }
     // Rounding can leave a negative sum; it stands for 0.
