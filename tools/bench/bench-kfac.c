@@ -28,6 +28,8 @@ static const char *const usual[] = {
     "kfac;statistics=1;inverses=10",
     "kfac;statistics=10;inverses=100",
     "kfac;statistics=10;inverses=100;kl_clip=0",
+    "kfac;statistics=1;inverses=10;kl_period=10;precondition_precision=bf16",
+    "kfac;statistics=10;inverses=100;kl_period=10;precondition_precision=bf16",
 };
 
 /* What a function costs. */
