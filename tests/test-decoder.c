@@ -3,47 +3,13 @@
  * (tools/interop/write-decoder.py), under annealed importance sampling, and with maps that are
  * wrong. */
 #include <glib/gstdio.h>
-#include "test.h"
-
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhComponent *model;
-    DlhGraph *graph;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    if (b->graph)
-        dlh_graph_unref (b->graph);
-    dlh_component_unref (b->model);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
-static DlhComponent *
-load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    c = dlh_registry_load (b->registry, kind, name, table, &error);
-    g_assert_no_error (error);
-    return c;
-}
+#include "trainer-bench.h"
 
 static void
 bench_init (Bench *b, const char *const *settings)
 {
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (3, DLH_F64);
-    b->model = load (b, DLH_MODEL, "decoder", settings);
+    bench_open (b, 3);
+    b->model = load_plugin (b->registry, DLH_MODEL, "decoder", settings);
     b->graph = dlh_graph_new ();
     dlh_graph_push_scope (b->graph, "decoder");
 }
@@ -229,7 +195,7 @@ foreign_ais (void)
 
     write_linear (file);
     bench_init (&b, settings);
-    sampler = load (&b, DLH_SAMPLER, "ais", ais);
+    sampler = load_plugin (b.registry, DLH_SAMPLER, "ais", ais);
     target = dlh_target_new_latent (b.store, b.model, &problem, &posterior, &error);
     g_assert_no_error (error);
     path = dlh_sampler_path (sampler);

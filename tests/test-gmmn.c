@@ -1,60 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The maximum mean discrepancy against loops over pairs, and its expectation in closed form; and
  * whether generators find all modes of a mixture. */
-#include "test.h"
-
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhComponent *model;
-    DlhTrainer *trainer;
-    DlhTensor *x;
-    char *name;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    dlh_tensor_unref (b->x);
-    dlh_trainer_free (b->trainer);
-    dlh_component_unref (b->model);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-    g_free (b->name);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
-static DlhComponent *
-load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    c = dlh_registry_load (b->registry, kind, name, table, &error);
-    g_assert_no_error (error);
-    return c;
-}
+#include "trainer-bench.h"
 
 static void
 bench_init (Bench *b, const char *model, const char *const *settings, const char *const *adam,
             gint64 batch, gint64 width)
 {
-    const DlhTraining plain = {.size = sizeof plain, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (width)};
-    g_autoptr (DlhComponent) o = NULL;
-    g_autoptr (GError) error = NULL;
 
-    b->name = g_strdup (model);
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (8, DLH_F64);
-    b->model = load (b, DLH_MODEL, model, settings);
-    o = load (b, DLH_OPTIMIZER, "adam", adam);
-    b->trainer = dlh_trainer_new (b->store, b->model, o, &problem, &plain, &error);
-    g_assert_no_error (error);
+    bench_open (b, 8);
+    b->model = load_plugin (b->registry, DLH_MODEL, model, settings);
+    bench_train (b, "adam", adam, &problem, NULL);
     b->x = test_tensor_random (DLH_F64, dlh_shape (batch, width), 21);
 }
 
@@ -79,7 +36,8 @@ evaluate (Bench *b)
 static DlhTensor *
 parameter (Bench *b, const char *name)
 {
-    g_autofree char *full = g_strdup_printf ("%s/generator/%s", b->name, name);
+    g_autofree char *full =
+        g_strdup_printf ("%s/generator/%s", dlh_component_name (b->model), name);
 
     return dlh_variable_tensor (dlh_store_lookup (b->store, full));
 }
@@ -274,7 +232,7 @@ shares (Bench *b, double share[MODES])
     g_autoptr (DlhTensor) x = NULL;
     DlhNode *z;
 
-    dlh_graph_push_scope (g, b->name);
+    dlh_graph_push_scope (g, dlh_component_name (b->model));
     z = dlh_sample_from (m->latent->prior (&in, &problem, dlh_component_options (b->model), 1000),
                          dlh_store_stream (b->store, "test"));
     x = test_run (dlh_distribution_mean (

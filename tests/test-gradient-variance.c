@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The task gradient-variance on two losses of which the theorem's parts are known in closed form,
  * and on networks. */
-#include "test.h"
+#include "trainer-bench.h"
 
 enum { D = 10, N = 1000, REPEATS = 20 };
 
@@ -184,20 +184,7 @@ STATIC_MODEL (cubic);
 static DlhComponent *
 load (DlhPluginKind kind, const char *text)
 {
-    g_autoptr (GHashTable) table = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) parts = g_strsplit (text, " ", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; parts[i]; i++) {
-        char *equals = strchr (parts[i], '=');
-
-        g_hash_table_insert (table, g_strndup (parts[i], (gsize)(equals - parts[i])),
-                             g_strdup (equals + 1));
-    }
-    c = dlh_registry_load (registry, kind, parts[0], table, &error);
-    g_assert_no_error (error);
-    return c;
+    return load_plugin_line (registry, kind, text);
 }
 
 static gboolean

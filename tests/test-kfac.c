@@ -1,65 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* K-FAC against dense linear algebra that shares nothing with it. Numbers of the checks are those
  * of section 6 of the method's sheet. */
-#include "test.h"
-
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTrainer *trainer;
-    DlhTensor *x, *y;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    dlh_trainer_free (b->trainer);
-    dlh_tensor_unref (b->x);
-    dlh_tensor_unref (b->y);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
-static DlhComponent *
-load (Bench *b, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    c = dlh_registry_load (b->registry, kind, name, table, &error);
-    g_assert_no_error (error);
-    return c;
-}
+#include "trainer-bench.h"
 
 static void
 bench_init (Bench *b, const char *model, const char *const *model_settings,
             const char *const *settings, DlhProblem problem)
 {
-    g_autoptr (DlhComponent) m = NULL;
-    g_autoptr (DlhComponent) c = NULL;
-    g_autoptr (GError) error = NULL;
-    DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (7, DLH_F64);
-    m = load (b, DLH_MODEL, model, model_settings);
-    c = load (b, DLH_OPTIMIZER, "kfac", settings);
-    b->trainer = dlh_trainer_new (b->store, m, c, &problem, &training, &error);
-    g_assert_no_error (error);
-}
-
-static void
-step (Bench *b)
-{
-    g_autoptr (GError) error = NULL;
-
-    dlh_trainer_step (b->trainer, b->x, b->y, &error);
-    g_assert_no_error (error);
+    bench_open (b, 7);
+    b->model = load_plugin (b->registry, DLH_MODEL, model, model_settings);
+    bench_train (b, "kfac", settings, &problem, NULL);
 }
 
 static double *
@@ -133,8 +83,8 @@ linear_gaussian_is_newton (void)
     bench_init (&b, "mlp", (const char *[]){"hidden", "[]", "noise", "1", NULL}, undamped, problem);
     b.x = test_tensor_random (DLH_F64, dlh_shape (B, I), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (B, O), 2);
-    step (&b);
-    step (&b);
+    bench_step (&b);
+    bench_step (&b);
     x = dlh_tensor_get_data (b.x);
     y = dlh_tensor_get_data (b.y);
     for (gsize o = 0; o < O; o++) {
@@ -236,9 +186,10 @@ check_convnet (const char *inverse)
     bench_init (&b, "convnet", shape, settings, problem);
     b.x = test_tensor_random (DLH_F64, dlh_shape (8, 2, 6, 6), 1);
     b.y = test_tensor (DLH_I64, dlh_shape (8), 0, 1, 2, 0, 1, 2, 2, 1);
-    step (&b); // collects statistics, moves nothing
-    model = load (&b, DLH_MODEL, "convnet", shape);
-    sgd = load (&b, DLH_OPTIMIZER, "sgd", (const char *[]){"lr", "1", "momentum", "0", NULL});
+    bench_step (&b); // collects statistics, moves nothing
+    model = load_plugin (b.registry, DLH_MODEL, "convnet", shape);
+    sgd = load_plugin (b.registry, DLH_OPTIMIZER, "sgd",
+                       (const char *[]){"lr", "1", "momentum", "0", NULL});
     other = dlh_trainer_new (b.store, model, sgd, &problem, &training, NULL);
     for (guint i = 0; i < 6; i++) {
         g_autofree char *name = g_strdup_printf ("%s/%s", layers[i / 2], i % 2 ? "bias" : "weight");
@@ -258,7 +209,7 @@ check_convnet (const char *inverse)
         }
     }
     // The factors that the step uses are those of the first one: same batch, same parameters.
-    step (&b);
+    bench_step (&b);
     for (guint i = 0; i < 3; i++)
         check_layer (&b, layers[i], strcmp (inverse, "cholesky") != 0, i == 0 ? 16 : 1, 0.01, 0.5,
                      gradient[2 * i], gradient[2 * i + 1], before[2 * i], before[2 * i + 1]);
@@ -306,11 +257,11 @@ ekfac_scales_measured (void)
     bench_init (&b, "mlp", (const char *[]){"hidden", "[]", "noise", "1", NULL}, settings, problem);
     b.x = test_tensor_random (DLH_F64, dlh_shape (B, I), 1);
     b.y = test_tensor_random (DLH_F64, dlh_shape (B, O), 2);
-    step (&b); // finds the basis
+    bench_step (&b); // finds the basis
     x = dlh_tensor_get_data (b.x);
     for (gint64 i = 0; i < B * I; i++) // other inputs than the basis was made of
         dlh_tensor_set (b.x, i, x[i] * x[i] + 0.3);
-    step (&b);
+    bench_step (&b);
     q = value (&b, "kfac/mlp/output/weight/basis_A");
     for (gsize i = 0; i < D; i++) {
         double want = 0;
@@ -347,7 +298,7 @@ omega_is_direct_loop (void)
                 (const char *[]){"statistics", "1", NULL}, problem);
     b.x = test_tensor_random (DLH_F64, dlh_shape (B, C, S, S), 1);
     b.y = test_tensor (DLH_I64, dlh_shape (B), 0, 1, 2, 0, 1);
-    step (&b);
+    bench_step (&b);
     x = dlh_tensor_get_data (b.x);
     for (gsize t = 0; t < B * P * P; t++) {
         gsize n = t / (P * P), py = t / P % P, px = t % P;
@@ -388,7 +339,7 @@ sampled_metric_converges (void)
         b.x = test_tensor_random (DLH_F64, dlh_shape (B, 4), 3);
         b.y = test_tensor (DLH_I64, dlh_shape (B), 0, 1, 2, 0, 1, 1);
         for (guint i = 0; i < (mode ? DRAWS : 1); i++)
-            step (&b);
+            bench_step (&b);
         g = value (&b, "kfac/mlp/hidden1/weight/G");
         n = count (&b, "kfac/mlp/hidden1/weight/G");
         if (!mode) {

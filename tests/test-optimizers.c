@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Optimizers against references written from their papers, through the real loader. The objective
  * is sum_i h_i theta_i^4 / 4 + theta_i, gradient h theta^3 + 1, where h is the batch. */
-#include "test.h"
+#include "trainer-bench.h"
 
 #define N 5
 #define STEPS 10
@@ -39,56 +39,24 @@ static const DlhManifest quartic_manifest = {sizeof (DlhManifest),
                                              "test objective"};
 static const DlhPlugin quartic = {sizeof quartic, &quartic_manifest, &quartic_model};
 
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTrainer *trainer;
-    DlhTensor *x;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    dlh_trainer_free (b->trainer);
-    dlh_tensor_unref (b->x);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
 static void
 bench_init (Bench *b, const char *optimizer, const char *const *settings,
             const DlhTraining *training)
 {
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
+    const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (N)};
     g_autoptr (GError) error = NULL;
-    g_autoptr (DlhComponent) c = NULL;
-    g_autoptr (DlhComponent) model = NULL;
-    DlhTraining plain = {.size = sizeof plain, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (N)};
 
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (1, DLH_F64);
-    c = dlh_registry_load (b->registry, DLH_OPTIMIZER, optimizer, table, &error);
+    bench_open (b, 1);
+    b->model = dlh_component_new_static (&quartic, NULL, &error);
     g_assert_no_error (error);
-    model = dlh_component_new_static (&quartic, NULL, &error);
-    g_assert_no_error (error);
-    b->trainer =
-        dlh_trainer_new (b->store, model, c, &problem, training ? training : &plain, &error);
-    g_assert_no_error (error);
+    bench_train (b, optimizer, settings, &problem, training);
     b->x = test_tensor_from (DLH_F64, dlh_shape (1, N), h_values, N);
 }
 
 static const double *
 theta_after_step (Bench *b)
 {
-    g_autoptr (GError) error = NULL;
-
-    dlh_trainer_step (b->trainer, b->x, NULL, &error);
-    g_assert_no_error (error);
+    bench_step (b);
     return dlh_tensor_get_data (dlh_variable_tensor (dlh_store_lookup (b->store, "quartic/theta")));
 }
 

@@ -2,7 +2,7 @@
 /* Losses of several players: parameters that move at a pace of their own under any optimizer, and
  * nodes that are frozen for one player. The objective is x0 a^4 / 4 + a + x1 b^4 / 4 + b with the
  * batch x; a moves with factor 0.5 at every third step. */
-#include "test.h"
+#include "trainer-bench.h"
 
 #define STEPS 11
 
@@ -46,54 +46,18 @@ DLH_PLUGIN_DEFINE (DLH_MODEL, model, Options,
                    DLH_OPTIONS (DLH_INT (Options, period, 3, 1, 100, "Of a")), .name = "pair",
                    .version = "1", .summary = "Two players");
 
-typedef struct {
-    DlhRegistry *registry;
-    DlhStore *store;
-    DlhTrainer *trainer;
-    DlhTensor *x;
-} Bench;
-
-static void
-bench_clear (Bench *b)
-{
-    dlh_trainer_free (b->trainer);
-    dlh_tensor_unref (b->x);
-    dlh_store_unref (b->store);
-    dlh_registry_free (b->registry);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Bench, bench_clear)
-
 static void
 bench_init (Bench *b, const char *optimizer, const char *const *settings,
             const DlhTraining *training)
 {
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
+    const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (2)};
     g_autoptr (GError) error = NULL;
-    g_autoptr (DlhComponent) o = NULL, m = NULL;
-    DlhTraining plain = {.size = sizeof plain, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (2)};
 
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    b->registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    b->store = dlh_store_new (1, DLH_F64);
-    o = dlh_registry_load (b->registry, DLH_OPTIMIZER, optimizer, table, &error);
+    bench_open (b, 1);
+    b->model = dlh_component_new_static (&dlhost_plugin, NULL, &error);
     g_assert_no_error (error);
-    m = dlh_component_new_static (&dlhost_plugin, NULL, &error);
-    g_assert_no_error (error);
-    b->trainer = dlh_trainer_new (b->store, m, o, &problem, training ? training : &plain, &error);
-    g_assert_no_error (error);
+    bench_train (b, optimizer, settings, &problem, training);
     b->x = test_tensor_from (DLH_F64, dlh_shape (1, 2), h, 2);
-}
-
-static void
-step (Bench *b)
-{
-    g_autoptr (GError) error = NULL;
-
-    dlh_trainer_step (b->trainer, b->x, NULL, &error);
-    g_assert_no_error (error);
 }
 
 static double
@@ -151,7 +115,7 @@ check (const char *optimizer, const char *const *settings, Move move, const char
 
     bench_init (&b, optimizer, settings, &training);
     for (guint k = 0; k < STEPS; k++) {
-        step (&b);
+        bench_step (&b);
         for (guint i = 0; i < 2; i++) {
             const double factor = i ? 1 : slow.factor, p = x[i].theta;
 
@@ -240,7 +204,7 @@ pace_resumed (void)
     bench_init (&whole, "adam", NULL, NULL);
     bench_init (&half, "adam", NULL, NULL);
     for (guint k = 0; k < STEPS; k++) {
-        step (&whole);
+        bench_step (&whole);
         if (k == 3) {
             dlh_store_save (whole.store, path, NULL, &error);
             g_assert_no_error (error);
@@ -249,7 +213,7 @@ pace_resumed (void)
     dlh_store_load (half.store, path, NULL, &error);
     g_assert_no_error (error);
     for (guint k = 4; k < STEPS; k++)
-        step (&half);
+        bench_step (&half);
     test_assert_close ((double[]){value (&half, "pair/a/p")},
                        (double[]){value (&whole, "pair/a/p")}, 1, 0);
     test_assert_close ((double[]){value (&half, "adam/pair/a/p/v")},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Populations and the evolution strategies on them. Candidates are compared with the model itself
  * at parameters W + D_c that the test makes, estimates with sums over candidates, one by one. */
-#include "test.h"
+#include "trainer-bench.h"
 
 enum { MAX_C = 16 };
 
@@ -10,20 +10,7 @@ static DlhRegistry *registry;
 static DlhComponent *
 load (DlhPluginKind kind, const char *text)
 {
-    g_autoptr (GHashTable) table = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) parts = g_strsplit (text, " ", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; parts[i]; i++) {
-        char *equals = strchr (parts[i], '=');
-
-        g_hash_table_insert (table, g_strndup (parts[i], (gsize)(equals - parts[i])),
-                             g_strdup (equals + 1));
-    }
-    c = dlh_registry_load (registry, kind, parts[0], table, &error);
-    g_assert_no_error (error);
-    return c;
+    return load_plugin_line (registry, kind, text);
 }
 
 static const DlhTraining plain = {.size = sizeof (DlhTraining),
