@@ -16,7 +16,7 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <cblas.h>
-#include <dlhost/dlhost.h>
+#include "bench.h"
 
 #define PRODUCT 1024
 #define MAX_PARTS 16
@@ -73,26 +73,6 @@ clock_now (void)
 
     clock_gettime (CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
-{
-    g_autoptr (GHashTable) settings =
-        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) items = g_strsplit (spec, ";", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; items[i]; i++) {
-        g_auto (GStrv) pair = g_strsplit (items[i], "=", 2);
-
-        check (pair[0] && pair[1], NULL);
-        g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
-    }
-    c = dlh_registry_load (registry, kind, items[0], settings, &error);
-    check (c != NULL, &error);
-    return c;
 }
 
 // A product of OpenBLAS with the same threads: what the machine can do at this moment.
@@ -237,8 +217,8 @@ time_steps (Bench *b)
 static void
 measure (DlhRegistry *registry, Bench *b, const char *spec)
 {
-    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, "autoencoder");
-    g_autoptr (DlhComponent) optimizer = load (registry, DLH_OPTIMIZER, spec);
+    g_autoptr (DlhComponent) model = bench_load (registry, DLH_MODEL, "autoencoder");
+    g_autoptr (DlhComponent) optimizer = bench_load (registry, DLH_OPTIMIZER, spec);
     const DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
     DlhProblem problem = {.size = sizeof problem, .target_std = 1, .n_classes = 0};
     g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);

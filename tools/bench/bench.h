@@ -14,7 +14,7 @@ bench_check (gboolean ok, GError *const *error)
 {
     if (ok)
         return;
-    fprintf (stderr, "bench: %s\n", *error ? (*error)->message : "failed");
+    fprintf (stderr, "bench: %s\n", error && *error ? (*error)->message : "failed");
     exit (1);
 }
 
@@ -41,6 +41,7 @@ bench_load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
     for (guint i = 1; items[i]; i++) {
         g_auto (GStrv) pair = g_strsplit (items[i], "=", 2);
 
+        bench_check (pair[0] && pair[1], NULL);
         g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
     }
     c = dlh_registry_load (registry, kind, items[0], settings, &error);
