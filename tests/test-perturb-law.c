@@ -84,6 +84,88 @@ no_noise (void)
         }
 }
 
+/* Signs that are all 1 */
+
+static DlhNode *
+ones_for_signs (DlhNode *node, DlhNode *const *inputs, gpointer data)
+{
+    (void)inputs;
+    if (!dlh_node_is (node, "rademacher"))
+        return NULL;
+    ++*(guint *)data;
+    return dlh_full_like (node, 1);
+}
+
+// Then flipout is the shared method with the same draws, but for the order of what is summed.
+static void
+signs_of_one (void)
+{
+    for (guint i = 0; i < G_N_ELEMENTS (nets); i++) {
+        g_auto (Bench) flipout = {0}, shared = {0};
+        g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (N, nets[i].n_in), 5);
+        g_autoptr (DlhTensor) got = NULL, want = NULL, other = NULL;
+        g_autofree double *values = NULL;
+        DlhNode *from, *to;
+        guint n_signs = 0, n_differ = 0;
+
+        open_bench (&flipout, &nets[i], "flipout", "noise=fixed sigma=0.3 bias=none", N);
+        open_bench (&shared, &nets[i], "shared", "noise=fixed sigma=0.3 bias=none", N);
+        from = outputs_of (&flipout);
+        dlh_graph_rewrite (&from, 1, ones_for_signs, &n_signs, &to);
+        g_assert_cmpuint (n_signs, >=, 2);
+        got = test_run (to, &x, 1);
+        want = test_run (outputs_of (&shared), &x, 1);
+        values = test_values (want);
+        // A handful of products of some ten terms, each of order 1.
+        test_assert_tensor (got, values, (gsize)dlh_tensor_count (want), 64);
+        other = test_run (from, &x, 1);
+        for (gint64 k = 0; k < dlh_tensor_count (other); k++)
+            n_differ += fabs (dlh_tensor_get (other, k) - values[k]) > 1e-3;
+        g_assert_cmpuint (n_differ, >, 0);
+    }
+}
+
+/* Memory */
+
+enum { WIDE = 64 };
+
+static DlhNode *
+net_wide (DlhBuild *b, DlhNode *x)
+{
+    return dlh_linear (x, weight (b, "w", dlh_shape (WIDE, WIDE)), NULL);
+}
+
+static const Net wide = {"wide", WIDE, net_wide};
+
+// Of the gradient with the weight and the inputs.
+static gsize
+plan_of (const char *estimator)
+{
+    g_auto (Bench) b = {0};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhFunction) f = NULL;
+    DlhNode *xs[2], *dx[2];
+
+    open_bench (&b, &wide, estimator, "noise=multiplicative", WIDE);
+    xs[0] = b.x;
+    xs[1] = dlh_read (b.graph, dlh_store_lookup (b.store, "w"));
+    dlh_gradients (b.objective.loss, xs, 2, NULL, dx);
+    f = dlh_graph_compile (b.graph, dx, 2, &error);
+    g_assert_no_error (error);
+    return dlh_function_memory (f);
+}
+
+// One weight for each example would be WIDE times as large as all that flipout has.
+static void
+no_weight_an_example (void)
+{
+    const gsize weights = WIDE * WIDE * sizeof (double);
+
+    g_assert_cmpuint (plan_of ("flipout"), <, 16 * weights);
+    g_assert_cmpuint (plan_of ("shared"), <, plan_of ("flipout"));
+    g_assert_cmpuint (plan_of ("per_example"), >, WIDE * weights);
+}
+
 /* The law of one element as an example sees it: inputs are unit vectors. */
 
 static int
@@ -515,6 +597,8 @@ main (int argc, char **argv)
 {
     test_init (&argc, &argv);
     g_test_add_func ("/perturb-law/sigma-zero/is-the-plain-net", no_noise);
+    g_test_add_func ("/perturb-law/signs-of-one/is-the-shared-method", signs_of_one);
+    g_test_add_func ("/perturb-law/memory/no-weight-an-example", no_weight_an_example);
     g_test_add_func ("/perturb-law/one-element/has-the-law-of-the-noise", marginal_is_the_noise);
     g_test_add_func ("/perturb-law/dropconnect/cuts-or-keeps", dropconnect_cuts_or_keeps);
     g_test_add_func ("/perturb-law/plugin-noise/has-its-law", plugin_noise_has_its_law);

@@ -606,7 +606,7 @@ static const DlhPlugin quadratic = {sizeof (DlhPlugin), &quadratic_manifest, &qu
 static void
 expect_quadratic_mean (const char *text)
 {
-    enum { UPDATES = 4000 };
+    enum { UPDATES = 100000 };
     g_autoptr (DlhStore) store = dlh_store_new (2, DLH_F64);
     g_autoptr (DlhComponent) model = dlh_component_new_static (&quadratic, NULL, NULL);
     g_autoptr (DlhComponent) optimizer = load (DLH_OPTIMIZER, text);
@@ -631,8 +631,15 @@ expect_quadratic_mean (const char *text)
             dlh_tensor_set (w, i, 0.7);
         }
     }
-    for (guint i = 0; i < QUADRATIC; i++)
-        test_assert_mean (sum[i], 0.7 - star[i], sqrt ((square[i] - sum[i] * sum[i]) / UPDATES));
+    // Within 4 standard errors: of the 12 means of the seed that is written here, by chance not
+    // once in 1,300 seeds.
+    for (guint i = 0; i < QUADRATIC; i++) {
+        const double error = sqrt ((square[i] - sum[i] * sum[i]) / UPDATES);
+
+        if (!(fabs (sum[i] - (0.7 - star[i])) <= 4 * error))
+            test_fail ("%s: mean %g of element %u, must be %g, with a standard error of %g", text,
+                       sum[i], i, 0.7 - star[i], error);
+    }
 }
 
 static void
