@@ -219,6 +219,21 @@ windows_as_published (void)
     g_assert_cmpuint (dlh_warmup_windows (G_MAXINT64 / 8, ends), <=, 64);
 }
 
+// Of chains that hardly move, what users are told must speak against them: fewer than 100 effective
+// draws a chain. Of chains that move it must not.
+static void
+slow_chains_are_caught (void)
+{
+    g_autofree double *x = g_new (double, N *M);
+
+    autoregressive (0.99, 0, x);
+    g_assert_cmpfloat (dlh_ess_bulk (x, N, M), <, 100 * M);
+    g_assert_cmpfloat (dlh_rhat_rank (x, N, M), >, 1.01);
+    autoregressive (0, 0, x);
+    g_assert_cmpfloat (dlh_ess_bulk (x, N, M), >, 100 * M);
+    g_assert_cmpfloat (dlh_rhat_rank (x, N, M), <, 1.01);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -229,6 +244,7 @@ main (int argc, char **argv)
     g_test_add_func ("/diagnostics/ebfmi/closed-form", diagnostics_ebfmi_closed_form);
     g_test_add_func ("/diagnostics/unusable/is-nan", diagnostics_unusable_is_nan);
     g_test_add_func ("/diagnostics/modes/are-caught", diagnostics_modes_are_caught);
+    g_test_add_func ("/diagnostics/slow-chains/are-caught", slow_chains_are_caught);
     g_test_add_func ("/quantile/normal/inverts", quantile_normal_inverts);
     g_test_add_func ("/quantile/beta/inverts", quantile_beta_inverts);
     g_test_add_func ("/quantile/mcse/of-the-median", quantile_mcse_of_the_median);
