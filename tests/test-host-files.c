@@ -314,6 +314,8 @@ names_and_numbers (void)
     }
     g_assert_true (metric_higher_is_better ("test/accuracy"));
     g_assert_true (metric_higher_is_better ("ELBO"));
+    g_assert_true (metric_higher_is_better ("scores/likelihood/log_p"));
+    g_assert_false (metric_higher_is_better ("test/log_perplexity"));
     g_assert_false (metric_higher_is_better ("test/neg_log_lik"));
     g_assert_false (metric_higher_is_better ("accuracy/loss"));
 }

@@ -12,14 +12,17 @@
 gboolean
 metric_higher_is_better (const char *name)
 {
-    static const char *const higher[] = {"accuracy", "reward",  "return",      "elbo",
-                                         "score",    "log_lik", "log-lik",     "r2",
-                                         "mig",      "auc",     "log_evidence"};
+    static const char *const higher[] = {"accuracy", "reward",  "return",       "elbo",
+                                         "score",    "log_lik", "log-lik",      "r2",
+                                         "mig",      "auc",     "log_evidence", "dci_"};
+    static const char *const whole[] = {"log_p", "sap", NULL};
     const char *slash = strrchr (name, '/');
     g_autofree char *last = g_ascii_strdown (slash ? slash + 1 : name, -1);
 
     if (g_str_has_prefix (last, "neg"))
         return FALSE;
+    if (g_strv_contains (whole, last))
+        return TRUE;
     for (guint i = 0; i < G_N_ELEMENTS (higher); i++)
         if (strstr (last, higher[i]))
             return TRUE;
