@@ -117,7 +117,8 @@ static gboolean
 net_build (DlhBuild *b, const DlhProblem *problem, gconstpointer options, DlhNode *x, DlhNode *y,
            DlhObjective *objective, GError **error)
 {
-    DlhNode *z = current_net->layers (b, x), *zero = dlh_full (b->graph, DLH_F64, dlh_shape (1), 0);
+    DlhNode *z = current_net->layers (b, x),
+            *zero = dlh_full (b->graph, dlh_store_get_dtype (b->store), dlh_shape (1), 0);
 
     (void)problem, (void)options, (void)error;
     dlh_objective_predict (objective, dlh_gaussian (z, zero, 1), y ? y : dlh_full_like (z, 0.3));
@@ -192,7 +193,7 @@ bench_open (Bench *b, const Net *net, const char *estimator, const char *setting
         b->store = dlh_store_new (11, DLH_F64);
     b->graph = dlh_graph_new ();
     b->notes = g_ptr_array_new_with_free_func (g_free);
-    b->x = dlh_input (b->graph, "x", DLH_F64, dlh_shape (n, net->n_in));
+    b->x = dlh_input (b->graph, "x", dlh_store_get_dtype (b->store), dlh_shape (n, net->n_in));
     b->objective.size = sizeof b->objective;
     build.graph = b->graph;
     build.store = b->store;

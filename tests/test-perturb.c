@@ -192,6 +192,119 @@ equivalence (gconstpointer data)
     dlh_store_unref (o.store);
 }
 
+/* Products with the noise that may be rounded to bfloat16. */
+
+enum { ROWS = 128, IN = 160, OUT = 192 };
+
+static DlhNode *
+net_large (DlhBuild *b, DlhNode *x)
+{
+    return dlh_linear (x, weight (b, "w", dlh_shape (OUT, IN)), NULL);
+}
+
+static const Net large = {"large", IN, net_large};
+
+// The outputs, and of their product with constants the gradients by x, w and rho; one after the
+// other.
+static GArray *
+large_values (DlhDType dtype, const char *estimator, const char *settings, char **note)
+{
+    g_auto (Bench) b = {.store = dlh_store_new (11, dtype)};
+    g_autoptr (GError) error = NULL;
+    g_autoptr (DlhTensor) x = test_tensor_random (dtype, dlh_shape (ROWS, IN), 5);
+    g_autoptr (DlhFunction) f = NULL;
+    GArray *values = g_array_new (FALSE, FALSE, sizeof (double));
+    DlhNode *outputs[4], *by[3], *y;
+
+    g_assert_true (bench_open (&b, &large, estimator, settings, TRUE, ROWS, &error));
+    g_assert_no_error (error);
+    by[0] = b.x;
+    by[1] = dlh_read (b.graph, dlh_store_lookup (b.store, "w"));
+    by[2] = dlh_read (b.graph, dlh_store_lookup (b.store, "w/rho"));
+    outputs[0] = y = dlh_distribution_outputs (b.objective.prediction);
+    dlh_gradients (dlh_sum_all (y), by, 3, NULL, outputs + 1);
+    f = dlh_graph_compile (b.graph, outputs, 4, &error);
+    g_assert_no_error (error);
+    g_assert_true (dlh_function_run (f, &x, 1, &error));
+    for (guint i = 0; i < 4; i++) {
+        g_autofree double *v = test_values (dlh_function_output (f, i));
+
+        g_array_append_vals (values, v, (guint)dlh_tensor_count (dlh_function_output (f, i)));
+    }
+    *note = g_strdup (b.notes->pdata[0]);
+    return values;
+}
+
+// Largest difference of the elements from @first on.
+static double
+apart (const GArray *a, const GArray *b, guint first, guint n)
+{
+    double most = 0;
+
+    for (guint i = first; i < first + n; i++)
+        most = fmax (most, fabs (g_array_index (a, double, i) - g_array_index (b, double, i)));
+    return most;
+}
+
+// The noise is so small that rounding a product with the mean would be far outside the bounds: 2^-7
+// of what the sums of terms can be, with |x| <= 5, |D| <= 5 sigma and a gradient of ones.
+static void
+rounded_near_full (gconstpointer estimator)
+{
+    const double sigma = 1e-4, x = 5, d = 5 * sigma, e = 1.0 / 128;
+    g_autofree char *notes[3] = {NULL};
+    g_autoptr (GArray) full = large_values (DLH_F32, estimator, "sigma=1e-4", &notes[0]);
+    g_autoptr (GArray) bf16 =
+        large_values (DLH_F32, estimator, "sigma=1e-4 precision=bf16", &notes[1]);
+    g_autoptr (GArray) again =
+        large_values (DLH_F32, estimator, "sigma=1e-4 precision=bf16", &notes[2]);
+    const guint by_x = ROWS * OUT, by_w = by_x + ROWS * IN, by_rho = by_w + OUT * IN;
+
+    g_assert_null (strstr (notes[0], "bf16"));
+    g_assert_true (g_str_has_suffix (notes[1], ", bf16"));
+    g_assert_cmpint (apart (full, bf16, 0, full->len) > 0, ==, test_rounds_to_bf16 ());
+    g_assert_cmpfloat (apart (again, bf16, 0, full->len), ==, 0);
+    // f32 sums of the means' products may be formed in another order: 1e-6 of theirs.
+    g_assert_cmpfloat (apart (full, bf16, 0, by_x), <, e * sqrt (IN) * x * d);
+    g_assert_cmpfloat (apart (full, bf16, by_x, ROWS * IN), <, e * OUT * d);
+    g_assert_cmpfloat (apart (full, bf16, by_w, OUT * IN), ==, 0);
+    g_assert_cmpfloat (apart (full, bf16, by_rho, OUT * IN), <, e * ROWS * x * d);
+}
+
+static void
+f64_not_rounded (gconstpointer estimator)
+{
+    g_autofree char *notes[2] = {NULL};
+    g_autoptr (GArray) full = large_values (DLH_F64, estimator, "precision=full", &notes[0]);
+    g_autoptr (GArray) bf16 = large_values (DLH_F64, estimator, "precision=bf16", &notes[1]);
+
+    g_assert_cmpfloat (apart (full, bf16, 0, full->len), ==, 0);
+    g_assert_true (g_str_has_suffix (notes[1], ", not rounded to bf16 (f64)"));
+}
+
+static void
+others_say_so (void)
+{
+    static const char *const names[] = {"conv", "lstm", "tied-embedding"};
+    static const char *const why[] = {"(conv2d)", "(used more than once)", "(used more than once)"};
+
+    for (guint i = 0; i < G_N_ELEMENTS (nets); i++)
+        for (guint k = 0; k < G_N_ELEMENTS (names); k++) {
+            g_auto (Bench) b = {.store = dlh_store_new (11, DLH_F32)};
+            g_autoptr (GError) error = NULL;
+            guint n = 0;
+
+            if (strcmp (nets[i].name, names[k]) != 0)
+                continue;
+            bench_open (&b, &nets[i], "flipout", "precision=bf16", TRUE, N, &error);
+            g_assert_no_error (error);
+            for (guint j = 0; j < b.notes->len; j++)
+                n += strstr (b.notes->pdata[j], "not rounded to bf16 ") &&
+                     strstr (b.notes->pdata[j], why[k]);
+            g_assert_cmpuint (n, >, 0);
+        }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -207,5 +320,9 @@ main (int argc, char **argv)
             cases[i][k] = (Case){&nets[i], estimators[k]};
             g_test_add_data_func (path, &cases[i][k], equivalence);
         }
+    g_test_add_data_func ("/perturb/bf16/flipout-near-full", "flipout", rounded_near_full);
+    g_test_add_data_func ("/perturb/bf16/flipout-f64-same", "flipout", f64_not_rounded);
+    g_test_add_data_func ("/perturb/bf16/local-reparam-f64-same", "local_reparam", f64_not_rounded);
+    g_test_add_func ("/perturb/bf16/others-say-so", others_say_so);
     return g_test_run ();
 }

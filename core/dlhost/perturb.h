@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Perturbations of weights: every example n of a batch is to see W + D_n in the place of W, where the
- * elements of D_n are independent and of mean 0. A model knows nothing of it: the library finds each
- * product with a weight in the graph that the model has built, follows the axis of the examples to it,
- * and asks an estimator for what takes the product's place:
+/* Perturbations of weights: every example n of a batch is to see W + D_n in the place of W, where
+ * the elements of D_n are independent and of mean 0. A model knows nothing of it: the library finds
+ * each product with a weight in the graph that the model has built, follows the axis of the
+ * examples to it, and asks an estimator for what takes the product's place:
  *
  *     return dlh_product_apply (p, dlh_product_input (p),
  *                               dlh_weight_noisy (dlh_product_weight (p)), TRUE);
@@ -10,6 +10,7 @@
  * Streams are keyed by the parameter's name: results do not depend on what else is perturbed. */
 #pragma once
 
+#include <dlhost/matrix.h>
 #include <dlhost/model.h>
 #include <dlhost/registry.h>
 
@@ -22,7 +23,8 @@ typedef struct _DlhProduct DlhProduct; /* a node of the model that multiplies by
 typedef enum {
     DLH_NOISE_SYMMETRIC = 1 << 0, /* each element about 0 */
     DLH_NOISE_GAUSSIAN = 1 << 1,  /* std() says all */
-    DLH_NOISE_POSTERIOR = 1 << 2, /* its scale is learned: with its mean a posterior of the weight */
+    DLH_NOISE_POSTERIOR =
+        1 << 2, /* its scale is learned: with its mean a posterior of the weight */
 } DlhNoiseFlags;
 
 /* Role: the law of D. Elements are independent. */
@@ -30,8 +32,8 @@ typedef struct {
     gsize size;
     const char *name;
     guint flags; /* DlhNoiseFlags */
-    /* A draw of D: of the parameter's shape for @n 0, else @n independent ones along a new first axis.
-     * Differentiable by what it depends on. */
+    /* A draw of D: of the parameter's shape for @n 0, else @n independent ones along a new first
+     * axis. Differentiable by what it depends on. */
     DlhNode *(*draw) (DlhWeight *w, DlhStream *stream, gint64 n);
     DlhNode *(*mean) (DlhWeight *w); /* (nullable): what products use; NULL: the parameter itself */
     DlhNode *(*std) (DlhWeight *w);  /* (nullable): of each element */
@@ -56,8 +58,8 @@ typedef struct {
     const char *note;
 } DlhEstimator;
 
-/* The interface of a plugin of kind perturb: one role or both. An estimator's option struct begins with
- * a DlhPerturbOptions, its table with DLH_PERTURB_OPTIONS. */
+/* The interface of a plugin of kind perturb: one role or both. An estimator's option struct begins
+ * with a DlhPerturbOptions, its table with DLH_PERTURB_OPTIONS. */
 typedef struct {
     gsize size;
     const DlhEstimator *estimator;
@@ -83,9 +85,9 @@ typedef struct {
                     "gaussian (learned scale), fixed, multiplicative, dropconnect, or a plugin"),  \
         DLH_DOUBLE (DlhPerturbOptions, sigma, -1, -1.0, 1e6,                                       \
                     "Scale of the noise, at the start when learned; below 0: gaussian 0.05, "      \
-                    "fixed 0.1, multiplicative 1"),                                                           \
-        DLH_DOUBLE (DlhPerturbOptions, rate, 0.5, 0.0, 1.0, "Of dropconnect: share of weights cut", \
-                    .flags = DLH_MIN_OPEN | DLH_MAX_OPEN),                                         \
+                    "fixed 0.1, multiplicative 1"),                                                \
+        DLH_DOUBLE (DlhPerturbOptions, rate, 0.5, 0.0, 1.0,                                        \
+                    "Of dropconnect: share of weights cut", .flags = DLH_MIN_OPEN | DLH_MAX_OPEN), \
         DLH_CHOICE (DlhPerturbOptions, bias, "auto", "auto|none|shared|fresh",                     \
                     "Biases: no noise, one draw, or one for each example; auto: fresh where the "  \
                     "scale is learned"),                                                           \
@@ -94,11 +96,13 @@ typedef struct {
         DLH_BOOL_OPTION (DlhPerturbOptions, strict, FALSE,                                         \
                          "A parameter that matches and cannot be perturbed is an error")
 
-/** dlh_perturb_model: Returns: (transfer full): @model with products perturbed as @perturb says; its
- * evaluation uses mean weights. @noise: (nullable): the plugin whose noise role is asked for. */
+/** dlh_perturb_model: Returns: (transfer full): @model with products perturbed as @perturb says;
+ * its evaluation uses mean weights. @noise: (nullable): the plugin whose noise role is asked for.
+ */
 DLH_EXPORT DlhComponent *dlh_perturb_model (DlhComponent *model, DlhComponent *perturb,
                                             DlhComponent *noise, GError **error);
-/** dlh_model_with_objective: Returns: (transfer full): @model with the loss that @objective makes. */
+/** dlh_model_with_objective: Returns: (transfer full): @model with the loss that @objective makes.
+ */
 DLH_EXPORT DlhComponent *dlh_model_with_objective (DlhComponent *model, DlhComponent *objective,
                                                    GError **error);
 /** dlh_noise_named: Returns: (nullable): the library's noise @name. */
@@ -116,8 +120,8 @@ DLH_EXPORT DlhNode *dlh_weight_parameter (DlhWeight *w, const char *name, DlhIni
 /** dlh_weight_noise_options: (nullable): those of the plugin that has the noise. */
 DLH_EXPORT gconstpointer dlh_weight_noise_options (DlhWeight *w);
 
-/* For estimators. All draws are made once for a graph, so that weights that are shared (by the steps
- * of a recurrent net, by an embedding and an output) see one noise. */
+/* For estimators. All draws are made once for a graph, so that weights that are shared (by the
+ * steps of a recurrent net, by an embedding and an output) see one noise. */
 
 /** dlh_weight_mean, dlh_weight_std, dlh_weight_draw: of the parameter's shape. */
 DLH_EXPORT DlhNode *dlh_weight_mean (DlhWeight *w);
@@ -127,14 +131,19 @@ DLH_EXPORT DlhNode *dlh_weight_draw (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_noisy (DlhWeight *w);
 /** dlh_weight_draws: independent draws, (N, ...), one for each example. */
 DLH_EXPORT DlhNode *dlh_weight_draws (DlhWeight *w);
-/** dlh_product_weight, dlh_product_input: (transfer none): what is multiplied by what: by numbers, or
- * looked up by the indices of an embedding. */
+/** dlh_product_weight, dlh_product_input: (transfer none): what is multiplied by what: by numbers,
+ * or looked up by the indices of an embedding. */
 DLH_EXPORT DlhWeight *dlh_product_weight (DlhProduct *p);
 DLH_EXPORT DlhNode *dlh_product_input (DlhProduct *p);
 /** dlh_product_apply: the product of @x with @weight, of the parameter's shape; with its bias or
  * without one. */
 DLH_EXPORT DlhNode *dlh_product_apply (DlhProduct *p, DlhNode *x, DlhNode *weight, gboolean bias);
-/** dlh_product_apply_each: the same with a weight for each example, (N, ...). */
+/** dlh_product_apply_precision: the same without its bias, where operands may be rounded, those of
+ * the gradients too: in linear layers of f32 whose weight is used once. The rest is computed in
+ * full, and the parameter's note in the run's log says which. */
+DLH_EXPORT DlhNode *dlh_product_apply_precision (DlhProduct *p, DlhNode *x, DlhNode *weight,
+                                                 DlhPrecision precision);
+/** dlh_product_apply_each: dlh_product_apply() with a weight for each example, (N, ...). */
 DLH_EXPORT DlhNode *dlh_product_apply_each (DlhProduct *p, DlhNode *x, DlhNode *weights,
                                             gboolean bias);
 /** dlh_weight_signs: -1 or 1, (N, @n): for axis @axis of what is multiplied, which has @n there. */

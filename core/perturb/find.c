@@ -234,11 +234,20 @@ dlh_perturb_find (DlhPerturb *p, DlhNode *const *roots, guint n_roots, GError **
 }
 
 static char *
+describe_rounding (const DlhWeight *w)
+{
+    if (!w->may_round)
+        return g_strdup ("");
+    return w->unrounded ? g_strdup_printf (", not rounded to bf16 (%s)", w->unrounded)
+                        : g_strdup (", bf16");
+}
+
+static char *
 describe (const DlhPerturb *p, const DlhWeight *w)
 {
     const char *name = dlh_variable_name (w->variable);
     const DlhNode *node;
-    g_autofree char *times = NULL;
+    g_autofree char *times = NULL, *rounding = describe_rounding (w);
 
     if (w->obstacle)
         return g_strdup_printf ("%s: not perturbed (%s)", name, w->obstacle);
@@ -249,10 +258,10 @@ describe (const DlhPerturb *p, const DlhWeight *w)
         return g_strdup_printf ("%s: %s noise, %s%s", name, p->noise->name,
                                 p->fresh ? "a draw for each example" : "one draw",
                                 times ? times : "");
-    return g_strdup_printf ("%s: %s, %s noise in %s%s%s%s", name, p->estimator->name,
-                            p->noise->name, dlh_node_op (node)->name,
-                            p->estimator->note ? ", " : "",
-                            p->estimator->note ? p->estimator->note : "", times ? times : "");
+    return g_strdup_printf (
+        "%s: %s, %s noise in %s%s%s%s%s", name, p->estimator->name, p->noise->name,
+        dlh_node_op (node)->name, p->estimator->note ? ", " : "",
+        p->estimator->note ? p->estimator->note : "", times ? times : "", rounding);
 }
 
 void

@@ -110,6 +110,37 @@ dlh_product_apply (DlhProduct *p, DlhNode *x, DlhNode *weight, gboolean bias)
     return dlh_node_rebuild (p->node, (DlhNode *const[]){x, w});
 }
 
+/* Rounded products. */
+
+// Why none may be: (nullable). A weight that is used again is a recurrence's, or a table's too.
+static const char *
+unrounded (const DlhProduct *p)
+{
+    if (!dlh_node_is (p->node, "linear") && !dlh_node_is (p->node, "matmul"))
+        return dlh_node_op (p->node)->name;
+    if (p->weight->uses->len > 1)
+        return "used more than once";
+    return dlh_node_dtype (p->node) == DLH_F32 ? NULL : dlh_dtype_name (dlh_node_dtype (p->node));
+}
+
+DlhNode *
+dlh_product_apply_precision (DlhProduct *p, DlhNode *x, DlhNode *weight, DlhPrecision precision)
+{
+    gboolean transposed;
+    double factor;
+
+    if (precision == DLH_PRECISION_FULL || dlh_node_failed (x) || dlh_node_failed (weight))
+        return dlh_product_apply (p, x, weight, FALSE);
+    p->weight->may_round = TRUE;
+    p->weight->unrounded = unrounded (p);
+    if (p->weight->unrounded)
+        return dlh_product_apply (p, x, weight, FALSE);
+    transposed = dlh_node_is (p->node, "linear") ||
+                 ((const DlhMatmulAttrs *)dlh_node_attrs (p->node))->transpose_b;
+    weight = shaped (p, factored (p, &x, weight, &factor));
+    return dlh_matmul_precision (x, FALSE, weight, transposed, precision);
+}
+
 /* A weight for each example. */
 
 // One convolution in N times as many groups.
