@@ -441,7 +441,7 @@ options_refused (void)
     expect_error ("layers=none", NULL, DLH_ERROR_OPTION,
                   "layers=none names no perturbed weight: there are mlp/hidden1/weight");
     expect_error ("weights=none", NULL, DLH_ERROR_OPTION, "nothing that can be perturbed");
-    expect_error ("estimators=nothere", NULL, DLH_ERROR_PLUGIN, "estimators: ");
+    expect_error ("estimators=nothere", NULL, DLH_ERROR_OPTION, "estimators: ");
     expect_error ("estimators=shared|shared", NULL, DLH_ERROR_OPTION, "names 'shared' twice");
     expect_error ("noise=dropconnect rate=0.3", NULL, DLH_ERROR_OPTION, "symmetric");
     expect_error ("samples=2", flipout, DLH_ERROR_OPTION, "--task.estimators=flipout instead");

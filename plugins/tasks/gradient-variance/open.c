@@ -81,6 +81,9 @@ load_estimator (Study *s, const char *name, GError **error)
     g_hash_table_insert (settings, g_strdup ("rate"),
                          g_strdup (g_ascii_dtostr (number, sizeof number, opt->rate)));
     made = dlh_run_load (s->run, DLH_PERTURB, name, settings, &cause);
+    // A value of a plugin's own option is wrong, whatever kind of thing it names.
+    if (!made && g_error_matches (cause, DLH_ERROR, DLH_ERROR_PLUGIN))
+        cause->code = DLH_ERROR_OPTION;
     if (!made)
         g_propagate_prefixed_error (error, cause, "estimators: ");
     return made;
@@ -98,6 +101,8 @@ perturbed_model (Study *s, const char *name, GError **error)
         return NULL;
     if (!dlh_noise_named (s->opt->noise) &&
         !(noise = dlh_run_load (s->run, DLH_PERTURB, s->opt->noise, NULL, &cause))) {
+        if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_PLUGIN))
+            cause->code = DLH_ERROR_OPTION;
         g_propagate_prefixed_error (error, cause, "noise=%s: ", s->opt->noise);
         return NULL;
     }
