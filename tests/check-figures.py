@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,8 @@ def case(name, function, needs_gnuplot=True):
         print(f"# {line}")
 
 
-def dlhost(*arguments, code=0, env=None):
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False, env=env)
+def dlhost(*arguments, code=0, env=None, **more):
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False, env=env, **more)
     assert done.returncode == code, f"exit {done.returncode}: {done.stderr}"
     return done.stdout + done.stderr
 
@@ -170,6 +171,33 @@ def without_gnuplot():
     assert sorted(os.listdir("run/figures")) == ["decay.json", "spiral.json"]
 
 
+def stand_in(script):
+    """An environment in which gnuplot is @script."""
+    os.mkdir("bin")
+    with open("bin/gnuplot", "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\n{script}\n")
+        os.fchmod(file.fileno(), stat.S_IRWXU)
+    return {**os.environ, "PATH": os.path.abspath("bin") + os.pathsep + os.environ["PATH"]}
+
+
+def failure_has_reason(script, reason):
+    def check():
+        text = draw("run", env=stand_in(script))
+        lines = [line for line in text.splitlines() if "gnuplot" in line]
+        assert len(lines) == 1 and lines[0].endswith(f"not drawn: gnuplot failed: {reason}"), text
+    return check
+
+
+def group_is_signalled():
+    """A signal to dlhost's process group, as from a terminal, comes while gnuplot starts."""
+    env = stand_in(f'read -r x x x x group x < /proc/$PPID/stat\nkill -INT -- "-$group"\nexec "{shutil.which("gnuplot")}" "$@"')
+    # The task itself draws on: it asks nobody whether to stop.
+    text = draw("run", env=env, start_new_session=True)
+    assert "not drawn" not in text, text
+    for name in ("decay", "spiral"):
+        assert ET.fromstring(read(f"run/figures/{name}.svg")).tag == SVG + "svg"
+
+
 def drawn_later():
     draw("run", env=WITHOUT)
     draw("with")
@@ -190,6 +218,10 @@ case("/figures/report/on-the-page", on_the_page)
 case("/figures/names/inject-nothing", hostile)
 case("/figures/damaged/named-on-the-page", damaged_files)
 case("/figures/gnuplot-missing/data-kept-and-said", without_gnuplot, False)
+case("/figures/gnuplot-killed/signal-named", failure_has_reason("kill -TERM $$", "killed by signal 15"), False)
+case("/figures/gnuplot-silent/exit-code-named", failure_has_reason("exit 1", "exit code 1"), False)
+case("/figures/gnuplot-complains/text-and-code", failure_has_reason("echo no room >&2; exit 3", "no room; exit code 3"), False)
+case("/figures/group-signalled/drawn-all-the-same", group_is_signalled)
 case("/figures/gnuplot-missing/drawn-later", drawn_later)
 print(f"1..{len(results)}")
 sys.exit(not all(results))

@@ -10,7 +10,10 @@
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 #include <dlhost/dlhost.h>
 #include "figure.h"
 #include "metrics.h"
@@ -351,32 +354,60 @@ figures_can_draw (GError **error)
     return FALSE;
 }
 
+// Between fork and exec. A group of its own: a signal to the whole group, as Ctrl-C and timeout(1)
+// send it, asks dlhost to stop after its step, and must not cost the figure.
+static void
+leave_group (gpointer data)
+{
+    (void)data;
+    setpgid (0, 0);
+    prctl (PR_SET_PDEATHSIG, SIGTERM);
+}
+
+// (transfer full): what gnuplot said, and how it ended; NULL when it ended well.
+static char *
+failure (GSubprocess *child, GBytes *messages)
+{
+    const gboolean exited = g_subprocess_get_if_exited (child);
+    gsize n = 0;
+    const char *data = messages ? g_bytes_get_data (messages, &n) : NULL;
+    g_autofree char *text = g_strndup (data ? data : "", MIN (n, 600));
+    g_autofree char *line = printable (text);
+
+    if (exited && g_subprocess_get_exit_status (child) == 0)
+        return NULL;
+    g_strstrip (line);
+    return exited ? g_strdup_printf ("%s%sexit code %d", line, *line ? "; " : "",
+                                     g_subprocess_get_exit_status (child))
+                  : g_strdup_printf ("%s%skilled by signal %d", line, *line ? "; " : "",
+                                     g_subprocess_get_term_sig (child));
+}
+
 static gboolean
 run_gnuplot (const char *dir, const GString *script, GError **error)
 {
     g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (
-        G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE |
-        G_SUBPROCESS_FLAGS_STDERR_PIPE);
+        G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
     g_autoptr (GSubprocess) child = NULL;
-    g_autoptr (GBytes) input = g_bytes_new_static (script->str, script->len);
+    g_autofree char *path = g_build_filename (dir, "script", NULL);
     g_autoptr (GBytes) messages = NULL;
     g_autoptr (GError) cause = NULL;
+    g_autofree char *reason = NULL;
 
+    // Not through a pipe: of a gnuplot that ends early only "broken pipe" would be known.
+    if (!g_file_set_contents (path, script->str, (gssize)script->len, error))
+        return FALSE;
     g_subprocess_launcher_set_cwd (launcher, dir);
     g_subprocess_launcher_setenv (launcher, "LC_ALL", "C.UTF-8", TRUE);
+    g_subprocess_launcher_set_child_setup (launcher, leave_group, NULL, NULL);
     // No start-up file of the user's changes the figures.
-    child = g_subprocess_launcher_spawn (launcher, &cause, "gnuplot", "-d", NULL);
-    if (!child || !g_subprocess_communicate (child, input, NULL, NULL, &messages, &cause)) {
+    child = g_subprocess_launcher_spawn (launcher, &cause, "gnuplot", "-d", "script", NULL);
+    if (!child || !g_subprocess_communicate (child, NULL, NULL, NULL, &messages, &cause)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "gnuplot: %s", cause->message);
         return FALSE;
     }
-    if (!g_subprocess_get_if_exited (child) || g_subprocess_get_exit_status (child) != 0) {
-        gsize n = 0;
-        const char *data = messages ? g_bytes_get_data (messages, &n) : NULL;
-        g_autofree char *text = g_strndup (data ? data : "", MIN (n, 600));
-        g_autofree char *line = printable (text);
-
-        g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "gnuplot failed: %s", g_strstrip (line));
+    if ((reason = failure (child, messages))) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "gnuplot failed: %s", reason);
         return FALSE;
     }
     return TRUE;
