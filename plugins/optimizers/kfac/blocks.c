@@ -237,7 +237,7 @@ describe (Kfac *k, const Block *b)
         : b->uses->len > 1 ? g_strdup_printf (", used %u times", b->uses->len)
                            : NULL;
     g_autofree char *chain = kfac_chain_text (k, b);
-    const char *rounded = kfac_is_rounded (k, b) ? ", bf16" : "";
+    const char *rounded = kfac_is_rounded (k, b) ? ", bf16 where faster" : "";
     const gboolean plain = b->inverse == &kfac_cholesky || b->inverse == &kfac_chain;
 
     switch (b->kind) {
