@@ -161,6 +161,10 @@ ROWS = [
     config("--config: unknown member", changed(sead=1)),
     config("--config: member of the wrong type", changed(seed="one")),
     config("--config: member that is null", changed(seed=None)),
+    *(config(f"--config: checkpoint that is {what}", changed(checkpoint=value), args=("--quiet",))
+      for what, value in (("a number", 5), ("a list", []), ("true", True), ("null", None), ("an object", {}),
+                          ("empty", ""))),
+    config("--config: out that is a number", changed(out=5), args=("--quiet",)),
     config("--config: plugin that is a text", changed(model="mlp")),
     config("--config: plugin without its name", changed(model={"hidden": [4]})),
     config("--config: plugin's name that is a number", changed(model={"plugin": 3}), 3,

@@ -232,6 +232,20 @@ place_checkpoint (Config *config, const char *path)
     config->named_by = g_strdup (path);
 }
 
+// Of a member that names a file or folder: a number or a list is no name.
+static gboolean
+check_name (JsonNode *value, const char *key, const char *path, GError **error)
+{
+    const gboolean text =
+        JSON_NODE_HOLDS_VALUE (value) && json_node_get_value_type (value) == G_TYPE_STRING;
+
+    if (text && *json_node_get_string (value))
+        return TRUE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: '%s' must be a string%s", path, key,
+                 text ? " that is not empty" : "");
+    return FALSE;
+}
+
 static gboolean
 read_member (Config *config, const char *key, JsonNode *value, const char *path, GError **error)
 {
@@ -247,6 +261,9 @@ read_member (Config *config, const char *key, JsonNode *value, const char *path,
                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         return FALSE;
     }
+    if ((strcmp (key, "checkpoint") == 0 || strcmp (key, "out") == 0) &&
+        !check_name (value, key, path, error))
+        return FALSE;
     if (!(text = json_text (value))) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION, "%s: '%s' has no value", path, key);
         return FALSE;
