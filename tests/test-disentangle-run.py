@@ -51,7 +51,9 @@ def agree(got, want, tolerance=1e-7):
 
 
 def numbers_agree():
-    run(*SCORE, DATA, "--task.estimator=both", "--out=scored")
+    text = run(*SCORE, DATA, "--task.estimator=both", "--out=scored")
+    # The step is the model's, as that of evaluate is.
+    assert "\nfinal  step 60  " in "\n" + text, text
     found, rows = final("scored"), table("scored")
     assert len(rows) == 3, rows
     gaps = {}

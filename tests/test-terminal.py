@@ -126,6 +126,15 @@ def bar_shows_all():
     assert COLOUR.search(text)
 
 
+def bar_without_examples():
+    """A task that goes through none has no rate."""
+    run = OnTerminal(["--task=quadratics", "--threads=1", f"--out={folder()}"], columns=120)
+    run.until(lambda text: len(drawn(text)) >= 3)
+    lines = drawn(run.stop())
+    assert re.search(r"  step \d+/\d+  \d+%  ", lines[-1]), lines
+    assert not any("examples/s" in line for line in lines), lines
+
+
 def no_colour_is_honoured():
     text = watch(NO_COLOR="1")
     assert not COLOUR.search(text), text
@@ -305,6 +314,7 @@ def reader_goes_away():
 
 TESTS = [
     ("/terminal/bar/shows-all", bar_shows_all),
+    ("/terminal/bar/no-rate-without-examples", bar_without_examples),
     ("/terminal/colour/no-color-honoured", no_colour_is_honoured),
     ("/terminal/locale/ascii-bar", ascii_locale),
     ("/terminal/locale/decimal-points", decimal_points),

@@ -188,7 +188,8 @@ line_pieces (const Progress *p, gint64 now)
                g_strdup_printf ("%d%%", (int)(100 * (double)p->done / (double)MAX (p->total, 1))));
     for (guint i = 0; i < p->values->len; i++)
         add_piece (pieces, 3 + i, g_strdup (p->values->pdata[i]));
-    add_piece (pieces, 3 + p->values->len, g_strdup_printf ("%s examples/s", rate));
+    if (p->rate > 0)
+        add_piece (pieces, 3 + p->values->len, g_strdup_printf ("%s examples/s", rate));
     add_piece (pieces, 1, g_strdup_printf ("%s left", left));
     return pieces;
 }

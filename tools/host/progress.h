@@ -19,7 +19,7 @@ void progress_init (Progress *p, gboolean quiet);
 void progress_clear (Progress *p);
 /* New metrics: kept for the line. */
 void progress_values (Progress *p, const char *const *names, const double *values, guint n);
-/* @examples: those of this process so far. */
+/* @examples: those of this process so far, for the rate; 0: no rate is shown. */
 void progress_step (Progress *p, gint64 done, gint64 total, double examples);
 /* A whole line of its own. */
 void progress_line (Progress *p, const char *text);

@@ -34,7 +34,9 @@ step (gpointer data, double share, GError **error)
     // Samples that were not expected make it late.
     double done = fmin ((t->stage_begin + share * t->stage_cost) / t->total_cost, 1);
 
-    dlh_run_progress (t->run, (gint64)(1000 * done), 1000, t->n_encoded);
+    // Only the encoding goes by examples: elsewhere there is no rate.
+    dlh_run_progress (t->run, (gint64)(1000 * done), 1000,
+                      *t->kept.stage == STAGE_ENCODE ? t->n_encoded : 0);
     if (done >= 1 || !dlh_run_should_stop (t->run))
         return disentangle_save (t, (gint64)(1000 * done), FALSE, error);
     if (disentangle_save (t, (gint64)(1000 * done), TRUE, error))
@@ -106,7 +108,8 @@ prepare (Disentangle *t, GError **error)
                                   (DlhInit){DLH_INIT_ZEROS, 0, 0}, error);
     if (!trained)
         return FALSE;
-    if (t->opt->untrained || dlh_tensor_get (dlh_variable_tensor (trained), 0) > 0)
+    t->trained = (gint64)dlh_tensor_get (dlh_variable_tensor (trained), 0);
+    if (t->opt->untrained || t->trained > 0)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
                  "disentangle: no trained checkpoint is given: give --checkpoint=FILE, or "
@@ -350,7 +353,7 @@ disentangle_run (DlhRun *run, gconstpointer options, GError **error)
         (t.opt->elbo && !work_elbo (&t, error)) || !disentangle_table (&t, information, error) ||
         !draw (&t, information, error))
         return FALSE;
-    return dlh_run_log (run, "final", 0, (const char *const *)t.names->pdata,
+    return dlh_run_log (run, "final", t.trained, (const char *const *)t.names->pdata,
                         (const double *)(gconstpointer)t.values->data, t.names->len, error);
 }
 

@@ -50,6 +50,7 @@ typedef struct {
     gint64 complete; /* how far a stage is that was worked through before the run was stopped */
     double stage_begin, stage_cost, total_cost; /* of progress, in parts of any unit */
     double n_encoded;
+    gint64 trained; /* steps of training that the checkpoint has */
     GPtrArray *names; /* of the final record */
     GArray *values;   /* double, as many */
 } Disentangle;
