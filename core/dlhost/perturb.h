@@ -23,8 +23,7 @@ typedef struct _DlhProduct DlhProduct; /* a node of the model that multiplies by
 typedef enum {
     DLH_NOISE_SYMMETRIC = 1 << 0, /* each element about 0 */
     DLH_NOISE_GAUSSIAN = 1 << 1,  /* std() says all */
-    DLH_NOISE_POSTERIOR =
-        1 << 2, /* its scale is learned: with its mean a posterior of the weight */
+    DLH_NOISE_POSTERIOR = 1 << 2, /* its scale is learned: the law is a posterior */
 } DlhNoiseFlags;
 
 /* Role: the law of D. Elements are independent. */
@@ -32,8 +31,7 @@ typedef struct {
     gsize size;
     const char *name;
     guint flags; /* DlhNoiseFlags */
-    /* A draw of D: of the parameter's shape for @n 0, else @n independent ones along a new first
-     * axis. Differentiable by what it depends on. */
+    /* A draw of D, for @n above 0 as many, independent, along a new first axis. Differentiable. */
     DlhNode *(*draw) (DlhWeight *w, DlhStream *stream, gint64 n);
     DlhNode *(*mean) (DlhWeight *w); /* (nullable): what products use; NULL: the parameter itself */
     DlhNode *(*std) (DlhWeight *w);  /* (nullable): of each element */
@@ -70,8 +68,7 @@ typedef struct {
 typedef struct {
     const char *weights; /* patterns of names */
     const char *noise;   /* one of the library's, or a plugin with the noise role */
-    double sigma;
-    double rate;
+    double sigma, rate;
     const char *bias;
     gint64 samples;
     gboolean strict;
@@ -96,13 +93,11 @@ typedef struct {
         DLH_BOOL_OPTION (DlhPerturbOptions, strict, FALSE,                                         \
                          "A parameter that matches and cannot be perturbed is an error")
 
-/** dlh_perturb_model: Returns: (transfer full): @model with products perturbed as @perturb says;
- * its evaluation uses mean weights. @noise: (nullable): the plugin whose noise role is asked for.
- */
+/** dlh_perturb_model: Returns: (transfer full): @model with products perturbed as @perturb says,
+ * evaluated at mean weights. @noise: (nullable): the plugin whose noise role is asked for. */
 DLH_EXPORT DlhComponent *dlh_perturb_model (DlhComponent *model, DlhComponent *perturb,
                                             DlhComponent *noise, GError **error);
-/** dlh_model_with_objective: Returns: (transfer full): @model with the loss that @objective makes.
- */
+/** dlh_model_with_objective: Returns: (transfer full): @model with the loss of @objective. */
 DLH_EXPORT DlhComponent *dlh_model_with_objective (DlhComponent *model, DlhComponent *objective,
                                                    GError **error);
 /** dlh_noise_named: Returns: (nullable): the library's noise @name. */
@@ -122,7 +117,6 @@ DLH_EXPORT gconstpointer dlh_weight_noise_options (DlhWeight *w);
 
 /* For estimators. All draws are made once for a graph, so that weights that are shared (by the
  * steps of a recurrent net, by an embedding and an output) see one noise. */
-
 /** dlh_weight_mean, dlh_weight_std, dlh_weight_draw: of the parameter's shape. */
 DLH_EXPORT DlhNode *dlh_weight_mean (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_std (DlhWeight *w);
@@ -131,16 +125,13 @@ DLH_EXPORT DlhNode *dlh_weight_draw (DlhWeight *w);
 DLH_EXPORT DlhNode *dlh_weight_noisy (DlhWeight *w);
 /** dlh_weight_draws: independent draws, (N, ...), one for each example. */
 DLH_EXPORT DlhNode *dlh_weight_draws (DlhWeight *w);
-/** dlh_product_weight, dlh_product_input: (transfer none): what is multiplied by what: by numbers,
- * or looked up by the indices of an embedding. */
+/** dlh_product_weight, dlh_product_input: (transfer none): factors (indices, of an embedding). */
 DLH_EXPORT DlhWeight *dlh_product_weight (DlhProduct *p);
 DLH_EXPORT DlhNode *dlh_product_input (DlhProduct *p);
-/** dlh_product_apply: the product of @x with @weight, of the parameter's shape; with its bias or
- * without one. */
+/** dlh_product_apply: @x times @weight, which is of the parameter's shape; with @bias or not. */
 DLH_EXPORT DlhNode *dlh_product_apply (DlhProduct *p, DlhNode *x, DlhNode *weight, gboolean bias);
-/** dlh_product_apply_precision: the same without its bias, where operands may be rounded, those of
- * the gradients too: in linear layers of f32 whose weight is used once. The rest is computed in
- * full, and the parameter's note in the run's log says which. */
+/** dlh_product_apply_precision: the same without bias; in linear layers of f32 whose weight is used
+ * once operands, the gradients' too, may be rounded. The parameter's note says where not. */
 DLH_EXPORT DlhNode *dlh_product_apply_precision (DlhProduct *p, DlhNode *x, DlhNode *weight,
                                                  DlhPrecision precision);
 /** dlh_product_apply_each: dlh_product_apply() with a weight for each example, (N, ...). */
