@@ -516,6 +516,41 @@ arguments_written (void)
         g_assert_cmpstr (got->pdata[i], ==, options[i]);
 }
 
+/* A folder as "--after" takes it: what it lacks is told. */
+static void
+folder_read (void)
+{
+    static const char *const bad[] = {"{\"arguments\":[\"--grid=rubbish\"]}", "{}"};
+    g_autoptr (TestDir) dir = test_temp_dir ();
+    g_autofree char *path = g_build_filename (dir, "state.jsonl", NULL);
+    g_autoptr (GError) error = NULL;
+
+    for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
+        g_auto (Sweep) sweep = {0};
+
+        g_free (test_write_file (dir, "sweep.json", bad[i], -1));
+        g_assert_false (sweep_read_folder (&sweep, dir, &error));
+        g_assert_nonnull (error);
+        g_clear_error (&error);
+    }
+    g_free (test_write_file (dir, "sweep.json",
+                             "{\"arguments\":[\"--optimizer=sgd\",\"--seeds=2\"]}", -1));
+    {
+        g_auto (Sweep) sweep = {0};
+
+        g_assert_true (sweep_read_folder (&sweep, dir, &error));
+        g_assert_no_error (error);
+        g_assert_cmpuint (sweep.runs->len, ==, 2);
+    }
+    {
+        g_auto (Sweep) sweep = {0};
+
+        g_assert_cmpint (g_mkdir (path, 0755), ==, 0);
+        g_assert_false (sweep_read_folder (&sweep, dir, &error));
+        g_assert_nonnull (error);
+    }
+}
+
 /* Kinds are varied first, and a plugin's own options only with that plugin. */
 static void
 plan_kinds (void)
@@ -649,6 +684,7 @@ main (int argc, char **argv)
     g_test_add_func ("/host-files/arguments/written", arguments_written);
     g_test_add_func ("/host-files/plan/kinds-first", plan_kinds);
     g_test_add_func ("/host-files/state/damaged-lines", state_read);
+    g_test_add_func ("/host-files/folder/read-whole", folder_read);
     g_test_add_func ("/host-files/options/given-twice", options_twice);
     return g_test_run ();
 }

@@ -252,7 +252,7 @@ static void
 rounded_near_full (gconstpointer estimator)
 {
     const double sigma = 1e-4, x = 5, d = 5 * sigma, e = 1.0 / 128;
-    g_autofree char *notes[3] = {NULL};
+    g_auto (GStrv) notes = g_new0 (char *, 4);
     g_autoptr (GArray) full = large_values (DLH_F32, estimator, "sigma=1e-4", &notes[0]);
     g_autoptr (GArray) bf16 =
         large_values (DLH_F32, estimator, "sigma=1e-4 precision=bf16", &notes[1]);
@@ -274,7 +274,7 @@ rounded_near_full (gconstpointer estimator)
 static void
 f64_not_rounded (gconstpointer estimator)
 {
-    g_autofree char *notes[2] = {NULL};
+    g_auto (GStrv) notes = g_new0 (char *, 3);
     g_autoptr (GArray) full = large_values (DLH_F64, estimator, "precision=full", &notes[0]);
     g_autoptr (GArray) bf16 = large_values (DLH_F64, estimator, "precision=bf16", &notes[1]);
 
