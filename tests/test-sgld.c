@@ -404,10 +404,10 @@ regression_extrapolates (void)
     // Of a line through three equally spaced values: its value one step before the first.
     static const double weight[] = {4 / 3., 1 / 3., -2 / 3.};
     double x[N_DATA], y[N_DATA], mean[2], want[2], got[3][2], error_of[3][2];
-    g_autoptr (DlhData) data = line_data (x, y);
     double design[2 * N_DATA];
     Regression r;
 
+    dlh_data_unref (line_data (x, y));
     line_truth (x, y, mean, want);
     for (guint i = 0; i < N_DATA; i++) {
         design[i] = x[i];

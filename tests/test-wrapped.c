@@ -120,7 +120,6 @@ as_evaluated (void)
     g_auto (Fixture) f = {0};
     g_autoptr (DlhComponent) flipout = NULL, model = NULL;
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
-    g_autoptr (DlhTensor) z = test_tensor_random (DLH_F64, dlh_shape (5, 2), 6);
     g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (5, 4), 3);
     g_autoptr (DlhTensor) codes = NULL, decoded = NULL, predicted = NULL;
     g_autoptr (GError) error = NULL;
