@@ -41,7 +41,8 @@ check () {
 }
 
 # Left out under the sanitizers: programs that embed the library without their run time (door), and what
-# takes all memory, counts blocks or compares what is written to standard error (check, host, slow).
+# takes all memory, counts blocks or compares what is written to standard error (check, host, slow); and
+# what draws for long (sampling).
 # LeakSanitizer needs ptrace, which some containers forbid.
 leaks_can_be_checked () {
     scratch=$(mktemp -d)
@@ -68,7 +69,7 @@ if build build-asan gcc -Db_sanitize=address,undefined -Doptimization=1; then
     ASAN_OPTIONS="detect_leaks=$leaks:detect_stack_use_after_return=1:strict_string_checks=1" \
     UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1" \
         check build-asan --timeout-multiplier 5 --no-suite valgrind --no-suite sources \
-        --no-suite check --no-suite door --no-suite host --no-suite slow
+        --no-suite check --no-suite door --no-suite host --no-suite slow --no-suite sampling
 else
     failed_builds=$((failed_builds + 1))
 fi
