@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Langevin dynamics: the stationary law that its step size implies, the size of its noise, and
  * posteriors from batches. */
-#include "test.h"
+#include "trainer-bench.h"
 
 static DlhComponent *
 load (DlhPluginKind kind, const char *name, const char *const *settings)
 {
     g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c;
 
-    for (guint i = 0; settings && settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    c = dlh_registry_load (registry, kind, name, table, &error);
-    g_assert_no_error (error);
-    return c;
+    return load_plugin (registry, kind, name, settings);
 }
 
 /* N(0, 1), its gradient with noise of variance *user_data. */

@@ -140,12 +140,6 @@ make_desc (const DlhDnnlPlan *p, dnnl_primitive_attr_t attr, dnnl_primitive_desc
     return ok;
 }
 
-static gboolean
-new_memory (const DlhDnnl *d, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory)
-{
-    return d->memory_create (memory, desc, d->engine, DNNL_MEMORY_NONE) == dnnl_success;
-}
-
 static gsize
 reserve (DlhDnnlPlan *p, const dnnl_memory_desc_t *desc)
 {
@@ -182,11 +176,11 @@ add_reorder (DlhDnnlPlan *p, guint operand, const dnnl_memory_desc_t *blocked)
 static gboolean
 add_operand (DlhDnnlPlan *p, guint operand, const dnnl_memory_desc_t *desc)
 {
-    if (!new_memory (p->dnnl, &p->plain[operand], &p->memory[operand]))
+    if (!dlh_dnnl_memory (p->dnnl, &p->plain[operand], &p->memory[operand]))
         return FALSE;
     if (p->dnnl->memory_desc_equal (desc, &p->plain[operand]))
         return TRUE;
-    if (!new_memory (p->dnnl, desc, &p->blocked[operand]))
+    if (!dlh_dnnl_memory (p->dnnl, desc, &p->blocked[operand]))
         return FALSE;
     p->at[operand] = reserve (p, desc);
     return operand == OUT || add_reorder (p, operand, desc);
@@ -206,7 +200,7 @@ add_product (DlhDnnlPlan *p, dnnl_primitive_desc_t desc)
     Step *step = &p->steps[p->n_steps++];
 
     if (d->primitive_create (&step->primitive, desc) != dnnl_success ||
-        !new_memory (d, scratch, &p->scratch))
+        !dlh_dnnl_memory (d, scratch, &p->scratch))
         return FALSE;
     p->scratch_at = reserve (p, scratch);
     for (guint i = 0; i < N_OPERANDS; i++)
@@ -217,7 +211,8 @@ add_product (DlhDnnlPlan *p, dnnl_primitive_desc_t desc)
         return TRUE;
     p->zeros = g_new0 (float, p->size.O);
     step->args[step->n_args++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, NULL};
-    return new_memory (d, d->primitive_desc_query_md (desc, dnnl_query_weights_md, 1), &p->bias) &&
+    return dlh_dnnl_memory (d, d->primitive_desc_query_md (desc, dnnl_query_weights_md, 1),
+                            &p->bias) &&
            (step->args[step->n_args - 1].memory = p->bias) != NULL;
 }
 

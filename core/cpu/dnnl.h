@@ -54,5 +54,11 @@ typedef struct {
 /* Returns: (nullable): NULL where the library is not there. One engine a process: primitives are
  * shared through it. */
 const DlhDnnl *dlh_dnnl_get (void);
+/* Without a buffer: that is set when it runs. FALSE where oneDNN refuses. */
+static inline gboolean
+dlh_dnnl_memory (const DlhDnnl *d, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory)
+{
+    return d->memory_create (memory, desc, d->engine, DNNL_MEMORY_NONE) == dnnl_success;
+}
 
 #endif

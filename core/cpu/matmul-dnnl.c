@@ -69,12 +69,6 @@ describe (const DlhDnnl *d, dnnl_memory_desc_t *desc, gint64 rows, gint64 column
     return d->memory_desc_init_by_tag (desc, 2, dims, type, tag) == dnnl_success;
 }
 
-static gboolean
-new_memory (const DlhDnnl *d, const dnnl_memory_desc_t *desc, dnnl_memory_t *memory)
-{
-    return d->memory_create (memory, desc, d->engine, DNNL_MEMORY_NONE) == dnnl_success;
-}
-
 static gsize
 reserve (DlhRoundedPlan *p, const dnnl_memory_desc_t *desc)
 {
@@ -92,7 +86,7 @@ add_rounding (DlhRoundedPlan *p, guint i, const dnnl_memory_desc_t *from,
     dnnl_primitive_desc_t desc;
     gboolean ok;
 
-    if (!to || !new_memory (d, to, &p->rounded[i]) ||
+    if (!to || !dlh_dnnl_memory (d, to, &p->rounded[i]) ||
         d->reorder_primitive_desc_create (&desc, from, d->engine, to, d->engine, NULL) !=
             dnnl_success)
         return FALSE;
@@ -110,11 +104,11 @@ add_product (DlhRoundedPlan *p, const dnnl_memory_desc_t plain[], dnnl_primitive
         d->primitive_desc_query_md (desc, dnnl_query_scratchpad_md, 0);
 
     if (d->primitive_create (&p->product, desc) != dnnl_success ||
-        !new_memory (d, scratch, &p->scratch))
+        !dlh_dnnl_memory (d, scratch, &p->scratch))
         return FALSE;
     p->scratch_at = reserve (p, scratch);
     for (guint i = 0; i < N_OPERANDS; i++)
-        if (!new_memory (d, &plain[i], &p->plain[i]))
+        if (!dlh_dnnl_memory (d, &plain[i], &p->plain[i]))
             return FALSE;
     return add_rounding (p, A, &plain[A],
                          d->primitive_desc_query_md (desc, dnnl_query_src_md, 0)) &&

@@ -239,7 +239,7 @@ describe_rounding (const DlhWeight *w)
     if (!w->may_round)
         return g_strdup ("");
     return w->unrounded ? g_strdup_printf (", not rounded to bf16 (%s)", w->unrounded)
-                        : g_strdup (", bf16");
+                        : g_strdup (", bf16 where faster");
 }
 
 static char *
