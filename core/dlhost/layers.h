@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Layers: compositions of ops that make their own parameters in a store. Each opens the scope @name,
- * so its parameters are "<scope>/<name>/weight", "<scope>/<name>/bias" and so on. */
+/* Layers: compositions of ops that make their own parameters in a store. Each opens the scope
+ * @name, so its parameters are "<scope>/<name>/weight", "<scope>/<name>/bias" and so on. */
 #pragma once
 
 #include <dlhost/conv.h>
@@ -13,7 +13,7 @@ typedef struct {
     gsize size;
     DlhGraph *graph;
     DlhStore *store;
-    gboolean training; /* dropout drops, batch norm uses and updates batch statistics */
+    gboolean training;  /* dropout drops, batch norm uses and updates batch statistics */
     GPtrArray *updates; /* (element-type DlhNode): assignments to run with a training step */
     GPtrArray *notes;   /* (nullable) (element-type utf8): lines for the run's log */
 } DlhBuild;
@@ -38,6 +38,23 @@ DLH_EXPORT DlhNode *dlh_gru (DlhBuild *b, const char *name, DlhNode *x, gint64 n
  * both products have a bias, "input/bias" and "hidden/bias". */
 DLH_EXPORT DlhNode *dlh_rnn (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
                              const char *activation, DlhNode *h0, DlhNode **h_last);
+
+/* What a recurrence loses in training; each share is in [0, 1). Evaluation takes the means. */
+typedef struct {
+    gsize size;
+    double variational;    /* of the state in the product, one mask a sequence (arXiv 1512.05287) */
+    double update;         /* of g, GRU: n, drawn anew for each step (arXiv 1603.05118) */
+    double zoneout_cell;   /* of c: stays what it was (arXiv 1606.01305); GRU: must be 0 */
+    double zoneout_hidden; /* of h */
+} DlhRecurrentDropout;
+
+/** dlh_lstm_dropped, dlh_gru_dropped: those layers with @drop (nullable). */
+DLH_EXPORT DlhNode *dlh_lstm_dropped (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
+                                      const DlhRecurrentDropout *drop, DlhNode *h0, DlhNode *c0,
+                                      DlhNode **h_last, DlhNode **c_last);
+DLH_EXPORT DlhNode *dlh_gru_dropped (DlhBuild *b, const char *name, DlhNode *x, gint64 n_hidden,
+                                     const DlhRecurrentDropout *drop, DlhNode *h0,
+                                     DlhNode **h_last);
 /** dlh_batch_norm: over all axes but @axis; "scale", "shift", running "mean" and "variance"
  * (unbiased), which training moves by running <- (1 - momentum) running + momentum batch. */
 DLH_EXPORT DlhNode *dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis,
@@ -47,6 +64,9 @@ DLH_EXPORT DlhNode *dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, d
 /** dlh_dropout: keeps with probability 1 - @rate and scales by its inverse; identity unless
  * training. */
 DLH_EXPORT DlhNode *dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate);
+/** dlh_dropout_locked: with one mask for all of @axis, which may be that of time. */
+DLH_EXPORT DlhNode *dlh_dropout_locked (DlhBuild *b, const char *name, DlhNode *x, double rate,
+                                        int axis);
 
 /* Several players in one loss: the sum of their losses, each kept from the others' parameters.
  *

@@ -111,8 +111,8 @@ static void
 update_running (DlhBuild *b, DlhVariable *state, DlhNode *value, double momentum)
 {
     DlhNode *old = dlh_read (b->graph, state);
-    DlhNode *next = dlh_add (dlh_scale (old, 1 - momentum),
-                             dlh_scale (dlh_stop_gradient (value), momentum));
+    DlhNode *next =
+        dlh_add (dlh_scale (old, 1 - momentum), dlh_scale (dlh_stop_gradient (value), momentum));
 
     g_ptr_array_add (b->updates, dlh_assign (state, next));
 }
@@ -130,7 +130,7 @@ batch_norm (DlhBuild *b, DlhNode *x, guint axis, double momentum, double epsilon
     for (guint i = 0; i < shape.rank; i++) {
         along.dims[i] = i == axis ? n : 1;
         if (i != axis) {
-            others[n_others++] = (int) i;
+            others[n_others++] = (int)i;
             count *= shape.dims[i];
         }
     }
@@ -148,7 +148,7 @@ batch_norm (DlhBuild *b, DlhNode *x, guint axis, double momentum, double epsilon
         centred = dlh_sub (x, mean);
         variance = dlh_mean (dlh_square (centred), others, n_others, TRUE);
         if (b->updates) {
-            double unbiased = (double) count / (double) MAX (count - 1, 1);
+            double unbiased = (double)count / (double)MAX (count - 1, 1);
 
             update_running (b, mean_state, dlh_reshape (mean, flat), momentum);
             update_running (b, variance_state, dlh_scale (dlh_reshape (variance, flat), unbiased),
@@ -164,17 +164,18 @@ batch_norm (DlhBuild *b, DlhNode *x, guint axis, double momentum, double epsilon
 }
 
 DlhNode *
-dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis, double momentum, double epsilon)
+dlh_batch_norm (DlhBuild *b, const char *name, DlhNode *x, int axis, double momentum,
+                double epsilon)
 {
     DlhNode *y;
     int rank;
 
     if (dlh_node_failed (x))
         return x;
-    rank = (int) dlh_node_rank (x);
+    rank = (int)dlh_node_rank (x);
     dlh_graph_push_scope (b->graph, name);
     if (axis >= -rank && axis < rank)
-        y = batch_norm (b, x, (guint) (axis < 0 ? axis + rank : axis), momentum, epsilon);
+        y = batch_norm (b, x, (guint)(axis < 0 ? axis + rank : axis), momentum, epsilon);
     else
         y = dlh_graph_fail (b->graph, DLH_ERROR_SHAPE, "batch norm: axis %d of an input of rank %d",
                             axis, rank);
@@ -195,7 +196,8 @@ dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, double epsilon)
         y = shape_error (x, "layer norm", "[..,n]");
     } else {
         scale = dlh_parameter (b->graph, b->store, "scale", dlh_shape (dlh_node_dim (x, -1)), ONES);
-        shift = dlh_parameter (b->graph, b->store, "shift", dlh_shape (dlh_node_dim (x, -1)), ZEROS);
+        shift =
+            dlh_parameter (b->graph, b->store, "shift", dlh_shape (dlh_node_dim (x, -1)), ZEROS);
         centred = dlh_sub (x, dlh_mean (x, &last, 1, TRUE));
         variance = dlh_mean (dlh_square (centred), &last, 1, TRUE);
         y = dlh_mul (centred, dlh_rsqrt (dlh_offset (variance, epsilon)));
@@ -207,22 +209,45 @@ dlh_layer_norm (DlhBuild *b, const char *name, DlhNode *x, double epsilon)
 
 /* Dropout. */
 
-DlhNode *
-dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate)
+static DlhNode *
+dropout (DlhBuild *b, const char *name, DlhNode *x, double rate, DlhShape mask)
 {
     const char *scope = dlh_graph_get_scope (b->graph);
     g_autofree char *path = g_strconcat ("dropout/", scope, *scope ? "/" : "", name, NULL);
     DlhNode *u, *kept;
 
-    if (dlh_node_failed (x))
-        return x;
     if (!(rate >= 0 && rate < 1))
-        return dlh_graph_fail (b->graph, DLH_ERROR_OPTION, "dropout '%s': rate %g, must be in [0, 1)",
-                               name, rate);
+        return dlh_graph_fail (b->graph, DLH_ERROR_OPTION,
+                               "dropout '%s': rate %g, must be in [0, 1)", name, rate);
     if (!b->training || rate == 0)
         return x;
-    u = dlh_uniform (b->graph, dlh_store_stream (b->store, path), dlh_node_dtype (x),
-                     dlh_node_shape (x));
+    u = dlh_uniform (b->graph, dlh_store_stream (b->store, path), dlh_node_dtype (x), mask);
     kept = dlh_greater_equal (u, dlh_scalar (b->graph, dlh_node_dtype (x), rate));
     return dlh_mul (x, dlh_scale (dlh_cast (kept, dlh_node_dtype (x)), 1 / (1 - rate)));
+}
+
+DlhNode *
+dlh_dropout (DlhBuild *b, const char *name, DlhNode *x, double rate)
+{
+    return dlh_node_failed (x) ? x : dropout (b, name, x, rate, dlh_node_shape (x));
+}
+
+DlhNode *
+dlh_dropout_locked (DlhBuild *b, const char *name, DlhNode *x, double rate, int axis)
+{
+    DlhShape mask;
+
+    if (dlh_node_failed (x))
+        return x;
+    mask = dlh_node_shape (x);
+    if (axis < 0)
+        axis += (int)mask.rank;
+    if (axis < 0 || axis >= (int)mask.rank) {
+        g_autofree char *got = dlh_shape_to_string (mask);
+
+        return dlh_graph_fail (b->graph, DLH_ERROR_SHAPE, "dropout '%s': %s has no axis %d", name,
+                               got, axis);
+    }
+    mask.dims[axis] = 1;
+    return dropout (b, name, x, rate, mask);
 }
