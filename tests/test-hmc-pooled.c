@@ -109,7 +109,7 @@ threads_same_draws (void)
     guint before = dlh_get_threads ();
     g_autofree double *one = NULL;
 
-    for (guint threads = 1; threads <= 3; threads += 2) {
+    for (guint threads = 1; threads <= 8; threads += 7) {
         g_autoptr (DlhStore) store = dlh_store_new (3, DLH_F64);
         g_autoptr (DlhTarget) target = NULL;
         g_autoptr (DlhChains) chains = NULL;

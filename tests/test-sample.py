@@ -106,6 +106,15 @@ def strict_refuses():
     same_bytes("strict", "lenient", "draws.safetensors")
 
 
+def strict_refuses_two_modes():
+    """Chains that stay in the one of two modes where they began are not to be believed."""
+    modes = [s.replace("dims=3", "kind=mixture,dims=2,components=2,radius=20,start=20") for s in SAMPLE]
+    text = run(*modes, "--task.draws=1000", "--task.warmup=300", "--task.strict=true", "--seed=4", "--out=modes", code=5)
+    final = records("modes")[-1]
+    assert final["event"] == "final" and final["sample/rhat"] > 1.5, final
+    assert "R-hat reaches " in text.splitlines()[-1], text
+
+
 def strict_passes():
     text = run(*SAMPLE, "--task.draws=1000", "--task.strict=true", "--out=good")
     assert "no sign against the draws" in text, text
@@ -136,6 +145,7 @@ TESTS = [
     ("/sample/interrupt/resumes-with-equal-bytes", interrupt_and_resume),
     ("/sample/kill/resumes-with-equal-bytes", kill_and_resume),
     ("/sample/strict/refuses-few-draws", strict_refuses),
+    ("/sample/strict/refuses-two-modes", strict_refuses_two_modes),
     ("/sample/strict/passes-good-draws", strict_passes),
     ("/sample/format/npz-as-safetensors", npz_holds_the_same),
 ]

@@ -336,9 +336,8 @@ posterior_estimate_is_refused_by_hmc (void)
 }
 
 /* Linear regression as a density of its own, so that many chains are one product of matrices. With
- * precision A, the stationary covariance at step size eps is A^-1 (1 - eps A / 4)^-1 = A^-1 + eps /
- * 4
- * + eps^2 A / 16 + ..: linear in small eps, through the posterior's at 0. */
+ * precision A, the stationary covariance at step size eps is A^-1 (1 - eps A / 4)^-1 = A^-1 +
+ * eps / 4 + eps^2 A / 16 + ..: linear in small eps, through the posterior's at 0. */
 
 typedef struct {
     DlhTensor *x, *y; /* (2, n) rows x and 1; (n) */
