@@ -94,6 +94,17 @@ def from_checkpoint_to_bounds():
         assert list((DIR / "scored" / "figures").glob(figure + ".*")), figure
 
 
+def sampler_says_the_task():
+    run("--sampler=ais.so,temperatures=10", *MODEL, TRAINED, "--task.examples=2",
+        "--task.simulated=2", "--task.chains=2", "--out=short")
+    assert {"log_p", "gap"} <= final("short").keys(), final("short")
+    run("--sampler=hmc.so", "--model=density,kind=normal2", "--threads=1", "--task.warmup=20",
+        "--task.draws=20", "--out=drawn")
+    assert (DIR / "drawn/draws.safetensors").exists()
+    said = run("--sampler=none-such", "--model=density,kind=normal2", code=3)
+    assert "no sampler 'none-such'" in said, said
+
+
 def bounds_meet_with_temperatures():
     """Shorter paths have fewer densities of the same schedule; their bounds are wider apart."""
     run(*SCORE, "--out=curve", "--task.simulated=9", "--task.curve=3,12")
@@ -416,6 +427,7 @@ TESTS = [
     ("/likelihood-scan/interrupt/resumes-with-equal-bytes", scan_resumes),
     ("/likelihood-scan/refusals/say-what-to-give", scan_refusals),
     ("/likelihood/refusals/say-what-to-give", refusals),
+    ("/likelihood/no-task/sampler-says-which", sampler_says_the_task),
 ]
 
 

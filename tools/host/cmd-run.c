@@ -18,7 +18,10 @@ const Command command_run = {
     .details =
         "A plugin's parameters follow its name (--optimizer=adam.so,lr=1e-3; lists in brackets: "
         "betas=[0,0.9]) or are given one by one (--optimizer.lr=1e-3). Options come from the "
-        "defaults, then the file of --config, then the command line; the last one wins. Ctrl-C "
+        "defaults, then the file of --config, then the command line; the last one wins. Without "
+        "--task "
+        "a run trains; with a sampler it draws (sample), or estimates log p(x) where the sampler "
+        "weighs paths (likelihood). Ctrl-C "
         "finishes the step, writes a checkpoint and says how to go on; a second one stops at "
         "once.",
     .examples = "dlhost --optimizer=kfac.so --model=convnet.so\n"

@@ -341,6 +341,21 @@ complete_part (Part *given, Part *from)
             g_hash_table_insert (given->settings, g_strdup (key), g_strdup (value));
 }
 
+// The task of a run that names none. A sampler whose transitions weigh paths estimates log p (x);
+// one that cannot be loaded is an error later.
+static const char *
+preset_task (Invocation *inv)
+{
+    const Part *part = &inv->config.parts[DLH_SAMPLER];
+    g_autoptr (DlhComponent) sampler = NULL;
+
+    if (!part->name)
+        return "train";
+    sampler = dlh_registry_load (invocation_registry (inv), DLH_SAMPLER, part->name, part->settings,
+                                 NULL);
+    return sampler && dlh_sampler_path (sampler) > 0 ? "likelihood" : "sample";
+}
+
 gboolean
 invocation_complete (Invocation *inv, const char *file, GError **error)
 {
@@ -363,7 +378,7 @@ invocation_complete (Invocation *inv, const char *file, GError **error)
         config->named_by = g_steal_pointer (&base.named_by);
     }
     if (!config->parts[DLH_TASK].name)
-        config->parts[DLH_TASK].name = g_strdup ("train");
+        config->parts[DLH_TASK].name = g_strdup (preset_task (inv));
     if (!config->parts[DLH_DATASET].name) {
         config->parts[DLH_DATASET].name = g_strdup ("fashion-mnist");
         config->parts[DLH_DATASET].preset =

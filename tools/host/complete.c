@@ -198,7 +198,13 @@ plugin_given (const Completion *c, DlhPluginKind kind)
         if (value)
             return g_strndup (value, strcspn (value, ","));
     }
-    return g_strdup (kind == DLH_TASK ? "train" : kind == DLH_DATASET ? "fashion-mnist" : NULL);
+    if (kind == DLH_TASK) {
+        // With a sampler it depends on what the sampler's code says.
+        g_autofree char *sampler = plugin_given (c, DLH_SAMPLER);
+
+        return g_strdup (sampler ? NULL : "train");
+    }
+    return g_strdup (kind == DLH_DATASET ? "fashion-mnist" : NULL);
 }
 
 // --optimizer.lr=0.1
