@@ -10,34 +10,21 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree as ET
+
+import tap
 
 PROGRAM, FIXTURE = map(os.path.abspath, sys.argv[1:3])
 SVG = "{http://www.w3.org/2000/svg}"
 WITHOUT = {**os.environ, "PATH": "/nonexistent"}
-results = []
+results = tap.Results()
 
 
 def case(name, function, needs_gnuplot=True):
-    number = len(results) + 1
     if needs_gnuplot and not shutil.which("gnuplot"):
-        print(f"ok {number} {name} # SKIP gnuplot is not installed")
-        results.append(True)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        here = os.getcwd()
-        os.chdir(folder)
-        try:
-            function()
-            problem = ""
-        except (AssertionError, ET.ParseError, OSError, ValueError) as error:
-            problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
-        os.chdir(here)
-    results.append(not problem)
-    print(f"{'not ok' if problem else 'ok'} {number} {name}")
-    for line in problem.splitlines():
-        print(f"# {line}")
+        results.case(name, "SKIP gnuplot is not installed")
+    else:
+        results.run_apart(name, function)
 
 
 def dlhost(*arguments, code=0, env=None, **more):
@@ -225,5 +212,4 @@ case("/figures/gnuplot-silent/exit-code-named", failure_has_reason("exit 1", "ex
 case("/figures/gnuplot-complains/text-and-code", failure_has_reason("echo no room >&2; exit 3", "no room; exit code 3"), False)
 case("/figures/group-signalled/drawn-all-the-same", group_is_signalled)
 case("/figures/gnuplot-missing/drawn-later", drawn_later)
-print(f"1..{len(results)}")
-sys.exit(not all(results))
+results.finish()

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 PROGRAM = os.path.abspath(sys.argv[1])
-results = []
+results = tap.Results()
 curves = {}
 metrics = {}
 
@@ -21,18 +23,6 @@ def dlhost(*arguments, code=0):
                           check=False)
     assert done.returncode == code, f"exit {done.returncode}: {done.stderr}"
     return done.stderr
-
-
-def case(name, function):
-    try:
-        function()
-        problem = ""
-    except (AssertionError, KeyError, OSError, StopIteration, TypeError, ValueError) as error:
-        problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
-    results.append(not problem)
-    print(f"{'not ok' if problem else 'ok'} {len(results)} {name}")
-    for line in problem.splitlines():
-        print(f"# {line}")
 
 
 def read_run(folder):
@@ -215,17 +205,16 @@ with tempfile.TemporaryDirectory() as work:
     os.chdir(work)
     dlhost("--out=run", "--quiet")
     read_run("run")
-    case("/quadratics/matrix/rates-of-the-table", rates_of_the_table)
-    case("/quadratics/plugins/rates-of-the-matrix", running_agrees)
-    case("/quadratics/tuned/no-worse", tuned_is_no_worse)
-    case("/quadratics/tuned/momentum-in-closed-form", tuned_momentum)
-    case("/quadratics/stability/edges", edges)
-    case("/quadratics/eigenvalues/solve-the-equation", eigenvalues_solve)
-    case("/quadratics/paths/by-loops", paths_by_loops)
-    case("/quadratics/paths/damped-as-published", damped_as_in_the_paper)
-    case("/quadratics/twice/same-bytes", same_bytes)
-    case("/quadratics/bad-input/refused", refusals)
-    case("/quadratics/data/not-needed", without_data)
+    results.run("/quadratics/matrix/rates-of-the-table", rates_of_the_table)
+    results.run("/quadratics/plugins/rates-of-the-matrix", running_agrees)
+    results.run("/quadratics/tuned/no-worse", tuned_is_no_worse)
+    results.run("/quadratics/tuned/momentum-in-closed-form", tuned_momentum)
+    results.run("/quadratics/stability/edges", edges)
+    results.run("/quadratics/eigenvalues/solve-the-equation", eigenvalues_solve)
+    results.run("/quadratics/paths/by-loops", paths_by_loops)
+    results.run("/quadratics/paths/damped-as-published", damped_as_in_the_paper)
+    results.run("/quadratics/twice/same-bytes", same_bytes)
+    results.run("/quadratics/bad-input/refused", refusals)
+    results.run("/quadratics/data/not-needed", without_data)
     os.chdir("/")
-print(f"1..{len(results)}")
-sys.exit(not all(results))
+results.finish()

@@ -13,34 +13,21 @@ import statistics
 import struct
 import subprocess
 import sys
-import tempfile
 import xml.etree.ElementTree as ET
 import zlib
 
+import tap
+
 PROGRAM = os.path.abspath(sys.argv[1])
 SVG = "{http://www.w3.org/2000/svg}"
-results = []
+results = tap.Results()
 
 
 def case(name, function):
-    number = len(results) + 1
     if not shutil.which("gnuplot") and name != "/report/gnuplot-missing/says-what-to-install":
-        print(f"ok {number} {name} # SKIP gnuplot is not installed")
-        results.append(True)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        here = os.getcwd()
-        os.chdir(folder)
-        try:
-            function()
-            problem = ""
-        except (AssertionError, ET.ParseError) as error:
-            problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
-        os.chdir(here)
-    results.append(not problem)
-    print(f"{'not ok' if problem else 'ok'} {number} {name}")
-    for line in problem.splitlines():
-        print(f"# {line}")
+        results.case(name, "SKIP gnuplot is not installed")
+    else:
+        results.run_apart(name, function)
 
 
 def write_run(folder, records, seed=0, optimizer="sgd", **options):
@@ -443,5 +430,4 @@ case("/report/pictures/embedded", pictures)
 case("/report/differences/first", differences)
 case("/report/gnuplot-missing/says-what-to-install", missing_gnuplot)
 case("/report/bad-input/refused", refusals)
-print(f"1..{len(results)}")
-sys.exit(not all(results))
+results.finish()

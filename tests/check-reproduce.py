@@ -11,8 +11,9 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+
+import tap
 
 PROGRAM = os.path.abspath(sys.argv[1])
 RECIPE = {
@@ -40,24 +41,7 @@ RECIPE = {
                              "final": {"options": {"task.steps": 4}}}},
     }],
 }
-results = []
-
-
-def case(name, function):
-    number = len(results) + 1
-    with tempfile.TemporaryDirectory() as folder:
-        here = os.getcwd()
-        os.chdir(folder)
-        try:
-            function()
-            problem = ""
-        except AssertionError as error:
-            problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
-        os.chdir(here)
-    results.append(not problem)
-    print(f"{'not ok' if problem else 'ok'} {number} {name}", flush=True)
-    for line in problem.splitlines():
-        print(f"# {line}")
+results = tap.Results()
 
 
 def write(recipe, path="tiny.json"):
@@ -440,17 +424,16 @@ def refusals():
     assert "none.json" in reproduce("./none.json", code=4)
 
 
-case("/reproduce/whole/as-computed", whole)
-case("/reproduce/figures/drawn", figures)
-case("/reproduce/again/nothing-runs-twice", again)
-case("/reproduce/stopped/goes-on", stopped)
-case("/reproduce/failures/told", failures)
-case("/reproduce/data/looked-for-first", data)
-case("/reproduce/results/of-before-are-used", from_results)
-case("/reproduce/then/evaluates-checkpoints", then)
-case("/reproduce/then/goes-on", then_resumed)
-case("/reproduce/search/beside-plugins", found)
-case("/reproduce/shipped/readable", shipped)
-case("/reproduce/recipes/refused", refusals)
-print(f"1..{len(results)}")
-sys.exit(not all(results))
+results.run_apart("/reproduce/whole/as-computed", whole)
+results.run_apart("/reproduce/figures/drawn", figures)
+results.run_apart("/reproduce/again/nothing-runs-twice", again)
+results.run_apart("/reproduce/stopped/goes-on", stopped)
+results.run_apart("/reproduce/failures/told", failures)
+results.run_apart("/reproduce/data/looked-for-first", data)
+results.run_apart("/reproduce/results/of-before-are-used", from_results)
+results.run_apart("/reproduce/then/evaluates-checkpoints", then)
+results.run_apart("/reproduce/then/goes-on", then_resumed)
+results.run_apart("/reproduce/search/beside-plugins", found)
+results.run_apart("/reproduce/shipped/readable", shipped)
+results.run_apart("/reproduce/recipes/refused", refusals)
+results.finish()

@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+import tap
+
 ROOT = sys.argv[1]
 CC = sys.argv[2:]
 HEADERS = os.path.join(ROOT, "core", "dlhost")
@@ -52,18 +54,7 @@ void run (DlhStore *store, GError **error)
 """
 # A comment at the end, or one and the macros that it speaks of as well.
 COMMENTED = re.compile(r"\*/\n(?:#define .*\n)*\Z")
-results = []
-
-
-def case(name, problem):
-    """Records one result; @problem is empty when all is well, SKIP and a reason to skip."""
-    number = len(results) + 1
-    skip = problem.startswith("SKIP")
-    results.append(skip or not problem)
-    print(f"{'ok' if results[-1] else 'not ok'} {number} {name}{' # ' + problem if skip else ''}")
-    if problem and not skip:
-        for line in problem.splitlines():
-            print(f"# {line}")
+results = tap.Results()
 
 
 def read(path):
@@ -109,19 +100,19 @@ def check_headers():
                           check=True).stdout.split()
     for header in sorted(os.listdir(HEADERS)):
         lines = len(read(f"core/dlhost/{header}").splitlines())
-        case(f"/headers/{header}/c11",
+        results.case(f"/headers/{header}/c11",
              compiles(CC, ["-x", "c", "-std=c11", "-pedantic", *glib], header))
-        case(f"/headers/{header}/c++11",
+        results.case(f"/headers/{header}/c++11",
              compiles(["g++"], ["-x", "c++", "-std=c++11", "-pedantic", *glib], header))
-        case(f"/headers/{header}/c++17",
+        results.case(f"/headers/{header}/c++17",
              compiles(["g++"], ["-x", "c++", "-std=c++17", *glib], header))
-        case(f"/headers/{header}/documented", " ".join(undocumented(read(f"core/dlhost/{header}"))))
-        case(f"/headers/{header}/short",
+        results.case(f"/headers/{header}/documented", " ".join(undocumented(read(f"core/dlhost/{header}"))))
+        results.case(f"/headers/{header}/short",
              f"{lines} lines, at most {MAX_LINES}" if lines > MAX_LINES else "")
 
 
-    case("/headers/use/strict-c11", compiles(CC, ["-x", "c", "-std=c11", *glib], "dlhost.h", USE_C))
-    case("/headers/use/c++11", compiles(["g++"], ["-x", "c++", "-std=c++11", *glib], "dlhost.h", USE_CXX))
+    results.case("/headers/use/strict-c11", compiles(CC, ["-x", "c", "-std=c11", *glib], "dlhost.h", USE_C))
+    results.case("/headers/use/c++11", compiles(["g++"], ["-x", "c++", "-std=c++11", *glib], "dlhost.h", USE_CXX))
 
 
 def tracked_files():
@@ -136,7 +127,7 @@ def tracked_files():
 def check_licences(files):
     bad = [name for name in files
            if not NO_COMMENT.search(name) and LICENCE not in "\n".join(read(name).splitlines()[:3])]
-    case("/sources/licence/in-the-first-lines", "\n".join(bad))
+    results.case("/sources/licence/in-the-first-lines", "\n".join(bad))
 
 
 def check_includes(files):
@@ -148,7 +139,7 @@ def check_includes(files):
             folder = include.split("/")[0]
             if folder in ("graph", "exec", "cpu", "state", "plugin", "io", "model", "train"):
                 bad.append(f"{name}: {include}")
-    case("/sources/plugins/public-headers-only", "\n".join(bad))
+    results.case("/sources/plugins/public-headers-only", "\n".join(bad))
 
 
 def check_quiet(files):
@@ -160,20 +151,19 @@ def check_quiet(files):
         for number, line in enumerate(text.splitlines(), 1):
             if FORBIDDEN.search(re.sub(r'"(\\.|[^"\\])*"|//.*', "", line)):
                 bad.append(f"{name}:{number}: {line.strip()}")
-    case("/sources/core-and-plugins/neither-print-nor-exit", "\n".join(bad))
+    results.case("/sources/core-and-plugins/neither-print-nor-exit", "\n".join(bad))
 
 
 def main():
     check_headers()
     files = tracked_files()
     if files is None:
-        case("/sources", "SKIP not a git checkout")
+        results.case("/sources", "SKIP not a git checkout")
     else:
         check_licences(files)
         check_includes(files)
         check_quiet(files)
-    print(f"1..{len(results)}")
-    sys.exit(not all(results))
+    results.finish()
 
 
 main()

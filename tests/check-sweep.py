@@ -12,30 +12,14 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
+
+import tap
 
 PROGRAM = os.path.abspath(sys.argv[1])
 SMALL = ["--model=mlp,hidden=[4]", "--dataset=synthetic,kind=blobs,dims=3,n=48,test=32,noise=1",
          "--batch=16", "--steps=6", "--task.evaluate=2", "--threads=1"]
-results = []
-
-
-def case(name, function):
-    number = len(results) + 1
-    with tempfile.TemporaryDirectory() as folder:
-        here = os.getcwd()
-        os.chdir(folder)
-        try:
-            function()
-            problem = ""
-        except AssertionError as error:
-            problem = f"line {error.__traceback__.tb_next.tb_lineno}: {error!r}"
-        os.chdir(here)
-    results.append(not problem)
-    print(f"{'not ok' if problem else 'ok'} {number} {name}", flush=True)
-    for line in problem.splitlines():
-        print(f"# {line}")
+results = tap.Results()
 
 
 def sweep(*arguments, code=0, env=None):
@@ -323,18 +307,17 @@ def refusals():
         assert "sweep.json" in quick("y", code=4)
 
 
-case("/sweep/grid/all-combinations", grid)
-case("/sweep/numbers/as-computed", numbers)
-case("/sweep/jobs/same-bytes", jobs)
-case("/sweep/failed-runs/recorded", failed_runs)
-case("/sweep/kill/resumes-bitwise", kills)
-case("/sweep/background/ignores-what-runs-ignore", background)
-case("/sweep/killed-early/begins-anew", killed_early)
-case("/sweep/changed-arguments/refused", changed)
-case("/sweep/random/drawn-by-seed", random_draws)
-case("/sweep/config/axes-win", from_config)
-case("/sweep/page/tables-and-figure", page)
-case("/sweep/after/starts-with-checkpoints", after)
-case("/sweep/bad-input/refused", refusals)
-print(f"1..{len(results)}")
-sys.exit(not all(results))
+results.run_apart("/sweep/grid/all-combinations", grid)
+results.run_apart("/sweep/numbers/as-computed", numbers)
+results.run_apart("/sweep/jobs/same-bytes", jobs)
+results.run_apart("/sweep/failed-runs/recorded", failed_runs)
+results.run_apart("/sweep/kill/resumes-bitwise", kills)
+results.run_apart("/sweep/background/ignores-what-runs-ignore", background)
+results.run_apart("/sweep/killed-early/begins-anew", killed_early)
+results.run_apart("/sweep/changed-arguments/refused", changed)
+results.run_apart("/sweep/random/drawn-by-seed", random_draws)
+results.run_apart("/sweep/config/axes-win", from_config)
+results.run_apart("/sweep/page/tables-and-figure", page)
+results.run_apart("/sweep/after/starts-with-checkpoints", after)
+results.run_apart("/sweep/bad-input/refused", refusals)
+results.finish()

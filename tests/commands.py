@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 PROGRAM = os.path.abspath(sys.argv[1])
 PLUGINS = os.path.abspath(sys.argv[2])
 SMALL = ("--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300 --batch=32 "
@@ -437,17 +439,7 @@ def _():
 
 
 def main():
-    failed = 0
-    for number, (name, function) in enumerate(cases, 1):
-        try:
-            problem = function()
-        except Exception as error:  # pylint: disable=broad-except
-            failed += 1
-            print(f"not ok {number} {name}")
-            print("\n".join(f"# {text}" for text in f"{type(error).__name__}: {error}".splitlines()))
-        else:
-            print(f"ok {number} {name}{' # SKIP ' + problem if problem else ''}")
-    print(f"1..{len(cases)}")
+    failed = tap.run_all(cases)
     shutil.rmtree(folder, ignore_errors=True)
     sys.exit(failed > 0)
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 VAE = ("--model=vae,latents=2,encoder=[8],decoder=[8] --threads=1 "
@@ -124,20 +126,13 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
     run("--optimizer=adam,lr=0.01", *VAE, "--steps=30", "--batch=20", "--task.average=0.9",
         "--out=trained")
     shutil.copy(DIR / "trained" / "checkpoint-30.safetensors", DIR / "trained.safetensors")
     substitute("trained.safetensors", "substituted.safetensors")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {i} {name}", flush=True)
-        except AssertionError as error:
-            print(f"not ok {i} {name}", flush=True)
-            for line in str(error).splitlines():
-                print(f"# {line}")
+    failed = tap.run_all(TESTS)
     shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

@@ -14,6 +14,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 GRID = "dsprites,shapes=heart,scale_step=2,orientation_step=20,position_step=8,test=10"
@@ -253,17 +255,10 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
     run("--optimizer=adam", *MODEL, DATA, "--steps=60", "--task.batch=32", "--out=trained")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {i} {name}", flush=True)
-        except AssertionError as error:
-            print(f"not ok {i} {name}", flush=True)
-            for line in str(error).splitlines():
-                print(f"# {line}")
+    failed = tap.run_all(TESTS)
     shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

@@ -14,6 +14,8 @@ import tempfile
 import time
 import zlib
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 IMAGES = "--model=mlp,dropout=0.2 --dataset=synthetic,kind=images,size=8,n=192,test=20 --batch=32 --threads=1".split()
@@ -359,17 +361,9 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {i} {name}")
-        except Exception as problem:
-            print(f"not ok {i} {name}")
-            for line in f"{type(problem).__name__}: {problem}"[:2000].splitlines():
-                print(f"# line {problem.__traceback__.tb_next.tb_lineno}: {line}")
-        sys.stdout.flush()
-    shutil.rmtree(DIR)
+    failed = tap.run_all(TESTS)
+    shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

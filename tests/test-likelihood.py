@@ -17,6 +17,8 @@ import tempfile
 import time
 import zipfile
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 MODEL = ("--model=vae,latents=3,encoder=[12],decoder=[12] --threads=1 "
@@ -432,18 +434,11 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
     run("--optimizer=adam", *MODEL, "--steps=60", "--out=trained", "--task.checkpoint=20",
         "--task.keep=0")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            why = test()
-            print(f"ok {i} {name}" + (f" # SKIP {why}" if why else ""), flush=True)
-        except AssertionError as error:
-            print(f"not ok {i} {name}", flush=True)
-            for line in str(error).splitlines():
-                print(f"# {line}")
+    failed = tap.run_all(TESTS)
     shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

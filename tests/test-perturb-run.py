@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 SHORT = "--model=mlp,hidden=[8] --dataset=synthetic,n=64,test=32 --batch=16 --threads=1".split()
@@ -76,16 +78,13 @@ def needs_a_model():
     assert "changes a model, and there is none" in text, text
 
 
-TESTS = [every_optimizer, resumed_to_the_same_bytes, evaluated_both_ways, swept_and_reported,
-         needs_a_model]
-print(f"1..{len(TESTS)}")
-failed = False
-for i, test in enumerate(TESTS, 1):
-    try:
-        test()
-        print(f"ok {i} {test.__name__}")
-    except AssertionError as error:
-        failed = True
-        print(f"not ok {i} {test.__name__}\n# " + str(error).replace("\n", "\n# "))
+TESTS = [
+    ("/perturb-run/optimizers/all", every_optimizer),
+    ("/perturb-run/resume/same-bytes", resumed_to_the_same_bytes),
+    ("/perturb-run/evaluate/both-ways", evaluated_both_ways),
+    ("/perturb-run/sweep/reported", swept_and_reported),
+    ("/perturb-run/model/needed", needs_a_model),
+]
+failed = tap.run_all(TESTS)
 shutil.rmtree(DIR)
-sys.exit(failed)
+sys.exit(failed > 0)

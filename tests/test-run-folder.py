@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 SMALL = ("--model=mlp,dropout=0.2 --dataset=synthetic,kind=blobs,dims=8,n=300,valid=50 --batch=32 --threads=1 "
@@ -299,17 +301,9 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {i} {name}")
-        except Exception as problem:
-            print(f"not ok {i} {name}")
-            for line in f"{type(problem).__name__}: {problem}".splitlines():
-                print(f"# line {problem.__traceback__.tb_next.tb_lineno}: {line}")
-        sys.stdout.flush()
-    shutil.rmtree(DIR)
+    failed = tap.run_all(TESTS)
+    shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 SAMPLE = ("--task=sample --sampler=hmc --model=density,dims=3 --threads=1 --task.log=10 "
@@ -152,17 +154,9 @@ TESTS = [
 
 
 def main():
-    print(f"1..{len(TESTS)}")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            skip = test()
-            print(f"ok {i} {name}" + (f" # SKIP {skip}" if skip else ""))
-        except (AssertionError, OSError, subprocess.TimeoutExpired) as problem:
-            print(f"not ok {i} {name}")
-            for line in f"{type(problem).__name__}: {problem}".splitlines():
-                print(f"# line {problem.__traceback__.tb_next.tb_lineno}: {line}")
-        sys.stdout.flush()
-    shutil.rmtree(DIR)
+    failed = tap.run_all(TESTS)
+    shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

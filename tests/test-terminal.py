@@ -17,6 +17,8 @@ import tempfile
 import termios
 import time
 
+import tap
+
 DLHOST = os.path.abspath(sys.argv[1])
 DIR = pathlib.Path(tempfile.mkdtemp())
 SMALL = "--model=mlp --dataset=synthetic,kind=blobs,dims=8,n=300 --batch=32 --threads=1 --optimizer=adam".split()
@@ -353,17 +355,9 @@ def main():
         print(f"1..0 # SKIP {missing}")
         shutil.rmtree(DIR)
         return
-    print(f"1..{len(TESTS)}")
-    for i, (name, test) in enumerate(TESTS, 1):
-        try:
-            skip = test()
-            print(f"ok {i} {name}" + (f" # SKIP {skip}" if skip else ""))
-        except (AssertionError, subprocess.TimeoutExpired) as problem:
-            print(f"not ok {i} {name}")
-            for line in f"{type(problem).__name__}: {problem}".splitlines():
-                print(f"# line {problem.__traceback__.tb_next.tb_lineno}: {line}")
-        sys.stdout.flush()
-    shutil.rmtree(DIR)
+    failed = tap.run_all(TESTS)
+    shutil.rmtree(DIR, ignore_errors=True)
+    sys.exit(failed > 0)
 
 
 main()

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from xml.etree import ElementTree
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "third-party"))
-from installed import Results  # pylint: disable=wrong-import-position
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import Results  # pylint: disable=wrong-import-position
 
 SOURCE, LIBDLHOST, INTERFACES, CC = *sys.argv[1:4], sys.argv[4:]
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -14,7 +14,10 @@ import re
 import shutil
 import sys
 
-from installed import Installation, Results
+from installed import Installation
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import Results  # pylint: disable=wrong-import-position
 
 SOURCE, BUILD, PAGE = sys.argv[1:4]
 FENCE = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -10,7 +10,10 @@ import re
 import shutil
 import sys
 
-from installed import Installation, Results
+from installed import Installation
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import Results  # pylint: disable=wrong-import-position
 
 SOURCE, BUILD, CC = sys.argv[1], sys.argv[2], sys.argv[3:]
 HERE = os.path.dirname(os.path.abspath(__file__))

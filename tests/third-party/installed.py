@@ -5,31 +5,7 @@ import glob
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
-
-
-class Results:
-    """One line of TAP a case; lines of explanation after a failure."""
-
-    def __init__(self):
-        self.n = self.failed = 0
-
-    def case(self, name, problem):
-        """@problem is empty when all is well; "SKIP reason" skips."""
-        self.n += 1
-        skip = problem.startswith("SKIP")
-        if problem and not skip:
-            self.failed += 1
-        good = "ok" if skip or not problem else "not ok"
-        print(f"{good} {self.n} {name}{' # ' + problem if skip else ''}", flush=True)
-        if problem and not skip:
-            for line in problem.splitlines()[:40]:
-                print(f"# {line}")
-
-    def finish(self):
-        print(f"1..{self.n}")
-        sys.exit(self.failed > 0)
 
 
 class Installation:
