@@ -236,7 +236,7 @@ case_program (const Case *c)
 {
     return dlh_ew_program_new (c->domain, c->n_registers, c->loads, c->n_loads, c->constants,
                                c->n_constants, c->instructions, c->n_instructions, c->stores,
-                               c->n_stores, c->sums, c->n_sums);
+                               c->n_stores, c->sums, c->n_sums, 0);
 }
 
 static void
@@ -468,7 +468,7 @@ empty_domain (void) // "/ew/empty-domain/sums-are-zero"
     DlhEwLoad load = {.reg = 0, .slot = 0, .dtype = DLH_F64, .strides = {0, 1}};
     DlhEwSum sum = {.reg = 0, .slot = 1, .dtype = DLH_F64, .reduced = {TRUE, FALSE}, .scale = 1};
     DlhEwProgram *program =
-        dlh_ew_program_new (dlh_shape (0, 3), 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1);
+        dlh_ew_program_new (dlh_shape (0, 3), 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1, 0);
 
     dlh_ew_program_run (program, slots);
     dlh_ew_program_free (program);

@@ -12,6 +12,8 @@
 // Sums: elements of a chunk, at least, and chunks, at most.
 #define SUM_CHUNK 16384
 #define SUM_CHUNKS 64
+// Elements of some rows whose sums are kept together.
+#define ROWS_CHUNK 4096
 // Operands of more bytes are not in the second-level cache.
 #define CACHE_BYTES (1 << 20)
 // Of each operand that comes from memory: enough that a call costs little, few enough that all
@@ -417,6 +419,27 @@ whole_rows (const DlhEwProgram *program)
     return length < DLH_EW_BLOCK ? DLH_EW_BLOCK / length * length : DLH_EW_BLOCK;
 }
 
+// The accumulators of a chunk. A row is what stays together in EW_ROWS.
+static void
+place_windows (DlhEwProgram *program, gsize row)
+{
+    program->n_acc = 0;
+    program->row = row;
+    for (guint i = 0; i < program->n_sums; i++) {
+        EwSum *s = &program->sums[i];
+
+        s->window = s->n_out;
+        if (program->kind == EW_COLUMNS) {
+            s->window = program->block;
+        } else if (program->kind == EW_ROWS) {
+            s->of_row = s->n_out / (program->count / row);
+            s->window = s->of_row * (program->chunk / row);
+        }
+        s->at = program->n_acc;
+        program->n_acc += s->window;
+    }
+}
+
 static void
 cut_sums (Build *b, const DlhEwSum *sums)
 {
@@ -443,18 +466,7 @@ cut_sums (Build *b, const DlhEwSum *sums)
             program->chunk = program->block;
         }
     }
-    program->n_acc = 0;
-    for (guint i = 0; i < program->n_sums; i++) {
-        EwSum *s = &program->sums[i];
-
-        s->window = s->n_out;
-        if (program->kind == EW_COLUMNS)
-            s->window = program->block;
-        else if (program->kind == EW_ROWS)
-            s->window = s->n_out / (count / slice) * (program->chunk / slice);
-        s->at = program->n_acc;
-        program->n_acc += s->window;
-    }
+    place_windows (program, slice);
 }
 
 static gboolean
@@ -497,6 +509,23 @@ stream_block (const DlhEwProgram *program)
     return STREAM_BYTES / size;
 }
 
+// Blocks begin with a row or lie within one, so that sums have the same pieces wherever a part of
+// the rows begins.
+static void
+cut_rows (DlhEwProgram *program)
+{
+    const gsize row = program->count / program->n_rows;
+
+    program->chunk = row * MAX (ROWS_CHUNK / row, 1);
+    if (program->n_sums) {
+        program->kind = EW_ROWS;
+        program->block = row < DLH_EW_BLOCK ? DLH_EW_BLOCK / row * row : whole_rows (program);
+    }
+    place_windows (program, row);
+    program->n_chunks = program->n_rows;
+    program->grain = PARALLEL_WORK / (2 + program->n_instructions) / row;
+}
+
 static void
 cut (Build *b, const DlhEwSum *sums)
 {
@@ -505,20 +534,23 @@ cut (Build *b, const DlhEwSum *sums)
     program->count = (gsize)dlh_shape_count (b->domain);
     program->block = program->n_sums ? DLH_EW_BLOCK : stream_block (program);
     program->chunk = DLH_EW_BLOCK;
-    if (program->n_sums && program->count)
-        cut_sums (b, sums);
-    program->n_chunks = program->kind == EW_COLUMNS
-                            ? (program->columns + program->block - 1) / program->block
-                            : (program->count + program->chunk - 1) / program->chunk;
-    if (program->kind == EW_COLUMNS)
-        program->grain = PARALLEL_WORK / (2 + program->n_instructions) /
-                         (program->count / program->columns * program->block);
-    else
-        program->grain = PARALLEL_WORK / (2 + program->n_instructions) / program->chunk;
-    program->grain = MAX (program->grain, 1);
-    if (program->n_chunks < 2 * program->grain) {
-        program->n_states = 1;
+    if (program->n_rows) {
+        cut_rows (program);
     } else {
+        if (program->n_sums && program->count)
+            cut_sums (b, sums);
+        program->n_chunks = program->kind == EW_COLUMNS
+                                ? (program->columns + program->block - 1) / program->block
+                                : (program->count + program->chunk - 1) / program->chunk;
+        if (program->kind == EW_COLUMNS)
+            program->grain = PARALLEL_WORK / (2 + program->n_instructions) /
+                             (program->count / program->columns * program->block);
+        else
+            program->grain = PARALLEL_WORK / (2 + program->n_instructions) / program->chunk;
+    }
+    program->grain = MAX (program->grain, 1);
+    program->n_states = 1;
+    if (program->n_rows || program->n_chunks >= 2 * program->grain) {
         guint n = MAX (dlh_get_threads (), (guint)g_get_num_processors ());
 
         program->n_states = (guint)MIN (n, program->n_chunks);
@@ -580,7 +612,8 @@ find_constant_rows (DlhEwProgram *program)
         EwExpand e = program->expand[i];
 
         if (e.rank == 2 && e.strides[0] == 0 && e.strides[1] == 1 && program->kind != EW_COLUMNS &&
-            program->block % (gsize)e.dims[1] == 0 && program->chunk % (gsize)e.dims[1] == 0)
+            program->block % (gsize)e.dims[1] == 0 &&
+            (program->n_rows ? program->row : program->chunk) % (gsize)e.dims[1] == 0)
             program->once[program->n_once++] = e;
         else
             program->expand[n++] = e;
@@ -689,7 +722,8 @@ DlhEwProgram *
 dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, guint n_loads,
                     const DlhEwConstant *constants, guint n_constants,
                     const DlhEwInstruction *instructions, guint n_instructions,
-                    const DlhEwStore *stores, guint n_stores, const DlhEwSum *sums, guint n_sums)
+                    const DlhEwStore *stores, guint n_stores, const DlhEwSum *sums, guint n_sums,
+                    gsize n_rows)
 {
     DlhEwProgram *program = g_new0 (DlhEwProgram, 1);
     Build b = {
@@ -697,6 +731,7 @@ dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads, 
 
     g_assert (n_registers <= DLH_EW_MAX_REGISTERS);
     program->n_registers = n_registers;
+    program->n_rows = n_rows;
     program->fill = dlh_loops ()->fill;
     program->full = g_new0 (EwFull, n_loads);
     program->once = g_new0 (EwExpand, n_loads);

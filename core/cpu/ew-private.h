@@ -36,7 +36,7 @@ typedef struct {
 /* How a sum's chunks come together. */
 typedef enum {
     EW_PARTIAL = 1, /* every chunk has all sums of its own; they are added in the end */
-    EW_ROWS,        /* every chunk has whole slices of the kept first axis: its sums are its own */
+    EW_ROWS,        /* every chunk has whole slices of the kept first axes: its sums are its own */
     EW_COLUMNS,     /* chunks are strips of 512 columns over all rows */
 } EwSumKind;
 
@@ -50,6 +50,7 @@ typedef struct {
     gint64 dims[DLH_MAX_RANK];
     gint64 steps[DLH_MAX_RANK]; /* in the result, 0 for reduced axes */
     gsize n_out, window;        /* results in all; a chunk's */
+    gsize of_row;               /* EW_ROWS: a row's */
     gsize at;                   /* of the window in the accumulators */
     void (*sum_rows) (double *acc, const void *x, gsize n_rows, gsize n_columns);
     void (*add_rows) (double *acc, const void *x, gsize n_rows, gsize n_columns);
@@ -65,6 +66,8 @@ typedef struct {
 struct _DlhEwProgram {
     gsize count, block, chunk, n_chunks, grain;
     gsize columns; /* of EW_COLUMNS */
+    gsize n_rows;  /* where it runs by rows: they take the place of chunks; else 0 */
+    gsize row;     /* elements: of those, or of a slice of EW_ROWS */
     guint *lines_ahead; /* to fetch at each instruction; NULL when operands fit the cache */
     guint n_registers;
     EwFull *full;

@@ -250,31 +250,31 @@ store_block (const DlhEwProgram *program, EwState *state, gsize start, gsize n)
     }
 }
 
+// Elements start .. end - 1 of the domain: whole rows where sums are by rows.
 static void
-run_flat_chunk (DlhEwProgram *program, EwState *state, gsize chunk)
+run_flat (const DlhEwProgram *program, EwState *state, double *acc, gsize start, gsize end)
 {
-    gsize start = chunk * program->chunk, end = MIN (start + program->chunk, program->count);
-    double *acc = program->kind == EW_PARTIAL ? program->acc + chunk * program->n_acc : state->acc;
+    const gboolean rows = program->kind == EW_ROWS;
+    // Where rows are longer than blocks, no block has parts of two.
+    const gsize within = rows && program->n_rows && program->row > program->block ? program->row : 0;
 
     if (program->n_sums)
         memset (acc, 0, program->n_acc * sizeof *acc);
-    for (gsize at = start; at < end; at += program->block) {
-        gsize n = MIN (program->block, end - at);
-
+    for (gsize at = start, n; at < end; at += n) {
+        n = MIN (program->block, within ? within - at % within : end - at);
         run_block (program, state, at, n);
         for (guint i = 0; i < program->n_sums; i++) {
             const EwSum *s = &program->sums[i];
-            gsize first = program->kind == EW_ROWS ? chunk * s->window : 0;
 
-            add_block (s, acc + s->at, first, state->reg[s->reg], at, n);
+            add_block (s, acc + s->at, rows ? start / program->row * s->of_row : 0,
+                       state->reg[s->reg], at, n);
         }
         store_block (program, state, at, n);
     }
-    if (program->kind != EW_ROWS)
-        return;
-    for (guint i = 0; i < program->n_sums; i++) {
+    for (guint i = 0; rows && i < program->n_sums; i++) {
         const EwSum *s = &program->sums[i];
-        gsize first = chunk * s->window, n = MIN (s->window, s->n_out - first);
+        gsize first = start / program->row * s->of_row;
+        gsize n = (end - start) / program->row * s->of_row;
 
         for (gsize k = 0; k < n; k++)
             put (s, first + k, acc[s->at + k]);
@@ -282,7 +282,17 @@ run_flat_chunk (DlhEwProgram *program, EwState *state, gsize chunk)
 }
 
 static void
-run_column_chunk (DlhEwProgram *program, EwState *state, gsize chunk)
+run_flat_chunk (const DlhEwProgram *program, EwState *state, gsize chunk)
+{
+    gsize start = chunk * program->chunk, end = MIN (start + program->chunk, program->count);
+
+    run_flat (program, state,
+              program->kind == EW_PARTIAL ? program->acc + chunk * program->n_acc : state->acc,
+              start, end);
+}
+
+static void
+run_column_chunk (const DlhEwProgram *program, EwState *state, gsize chunk)
 {
     gsize first = chunk * program->block, n = MIN (program->block, program->columns - first);
 
@@ -305,9 +315,19 @@ run_column_chunk (DlhEwProgram *program, EwState *state, gsize chunk)
 }
 
 static void
+run_row_chunks (const DlhEwProgram *program, EwState *state, gsize begin, gsize end)
+{
+    const gsize step = program->n_sums ? program->chunk / program->row : end - begin;
+
+    for (gsize at = begin; at < end; at += step)
+        run_flat (program, state, state->acc, at * program->row,
+                  MIN (at + step, end) * program->row);
+}
+
+static void
 run_chunks (gsize begin, gsize end, guint thread, gpointer data)
 {
-    DlhEwProgram *program = data;
+    const DlhEwProgram *program = data;
     EwState *state = &program->states[thread];
     gsize n = MIN (program->block, program->count);
 
@@ -318,6 +338,10 @@ run_chunks (gsize begin, gsize end, guint thread, gpointer data)
             program->fill[ew_fill_index (e->size)](state->scratch[e->reg], e->base, n);
         else
             expand_row (state->scratch[e->reg], e->base, (gsize) e->dims[1], 0, n, e->size);
+    }
+    if (program->n_rows) {
+        run_row_chunks (program, state, begin, end);
+        return;
     }
     for (gsize chunk = begin; chunk < end; chunk++) {
         if (program->kind == EW_COLUMNS)
@@ -358,7 +382,7 @@ find_delays (DlhEwProgram *program)
 }
 
 void
-dlh_ew_program_run (DlhEwProgram *program, void *const *slots)
+dlh_ew_program_bind (DlhEwProgram *program, void *const *slots)
 {
     for (guint i = 0; i < program->n_full; i++)
         program->full[i].base = slots[program->full[i].slot];
@@ -372,6 +396,18 @@ dlh_ew_program_run (DlhEwProgram *program, void *const *slots)
         program->sums[i].base = slots[program->sums[i].slot];
     if (program->may_delay)
         find_delays (program);
+}
+
+void
+dlh_ew_program_run_rows (DlhEwProgram *program, guint thread, gsize first, gsize n)
+{
+    run_chunks (first, first + n, thread, program);
+}
+
+void
+dlh_ew_program_run (DlhEwProgram *program, void *const *slots)
+{
+    dlh_ew_program_bind (program, slots);
     // There are as many states as there were threads, or cores, when the program was made.
     if (program->n_states == 1 || dlh_get_threads () > program->n_states)
         run_chunks (0, program->n_chunks, 0, program);

@@ -64,15 +64,22 @@ typedef struct {
 
 typedef struct _DlhEwProgram DlhEwProgram;
 
-/* The arrays are copied; everything a run needs is allocated here. */
+/* The arrays are copied; everything a run needs is allocated here. @n_rows: 0, or the size of the first
+ * axis, which no sum reduces: the program then runs by rows along it, in parts or as a whole with the
+ * same results. */
 DlhEwProgram *dlh_ew_program_new (DlhShape domain, guint n_registers, const DlhEwLoad *loads,
                                   guint n_loads, const DlhEwConstant *constants, guint n_constants,
                                   const DlhEwInstruction *instructions, guint n_instructions,
                                   const DlhEwStore *stores, guint n_stores, const DlhEwSum *sums,
-                                  guint n_sums);
+                                  guint n_sums, gsize n_rows);
 void dlh_ew_program_free (DlhEwProgram *program);
 /* @slots: the memory of each slot number. Allocates nothing. */
 void dlh_ew_program_run (DlhEwProgram *program, void *const *slots);
+/* The same in two parts, of a program by rows: the memory first, then the rows from @first on, different
+ * ones on several threads at once. @thread is below the number of threads, or cores if those are more,
+ * and of rows, when the program was made. */
+void dlh_ew_program_bind (DlhEwProgram *program, void *const *slots);
+void dlh_ew_program_run_rows (DlhEwProgram *program, guint thread, gsize first, gsize n);
 
 /* The loop for an element-wise node, by its op, attributes and input types; NULL when there is none
  * (then the types are not supported, which infer() has refused). */

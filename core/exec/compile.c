@@ -182,12 +182,6 @@ bytes_of (const DlhNode *node)
     return (double)dlh_shape_count (node->shape) * (double)dlh_dtype_size (node->dtype);
 }
 
-static double
-flops_of (const DlhNode *node)
-{
-    return node->op->flops ? node->op->flops (node) : (double)dlh_shape_count (node->shape);
-}
-
 static void
 add_link (Binder *b, guint to, DlhNode *operand)
 {
@@ -205,7 +199,7 @@ bind_fused (Binder *b, guint at, DlhStep *s, DlhInstruction *in)
     g_autoptr (GPtrArray) slots = g_ptr_array_new ();
     GString *name = g_string_new ("fused(");
 
-    in->program = dlh_fuse_program (b->c, s->group, slots);
+    in->program = dlh_fuse_program (b->c, s->group, s->n_rows, slots);
     in->slots = g_new0 (void *, slots->len + 1);
     for (guint i = 0; i < slots->len; i++) {
         bind (b, slots->pdata[i], &in->slots[i]);
@@ -217,8 +211,6 @@ bind_fused (Binder *b, guint at, DlhStep *s, DlhInstruction *in)
         DlhNode *m = s->group->members->pdata[i];
 
         g_string_append_printf (name, "%s%s", i ? "," : "", m->op->name);
-        in->flops +=
-            m->op == &dlh_op_sum ? (double)dlh_shape_count (m->inputs[0]->shape) : flops_of (m);
     }
     in->node = s->group->members->pdata[s->group->members->len - 1];
     in->name = g_string_free (g_string_append_c (name, ')'), FALSE);
@@ -240,7 +232,6 @@ bind_kernel (Binder *b, guint step, DlhStep *s, DlhInstruction *in, GError **err
     if (b->c->work[step] >= 0)
         in->call.work = buffer_address (b, b->c->work[step]);
     in->bytes += bytes_of (node);
-    in->flops = flops_of (node);
     in->name = g_strdup (node->op->name);
     if (!node->op->prepare || node->op->prepare (node, &in->call.state, error))
         return TRUE;
@@ -351,7 +342,10 @@ bind_steps (Binder *b, GError **error)
         DlhInstruction *in = &b->f->instructions[b->f->n_instructions++];
 
         in->kind = s->kind;
+        in->flops = s->flops;
         in->n_beside = s->position == s->begin ? s->end - s->begin + 1 : 0;
+        in->n_rows = s->n_rows;
+        in->rows = s->kind == DLH_STEP_KERNEL ? dlh_op_rows (s->node->op) : NULL;
         link_step (b, i, s);
         if (s->kind == DLH_STEP_FUSED)
             bind_fused (b, i, s, in);
@@ -360,6 +354,7 @@ bind_steps (Binder *b, GError **error)
         else if (!bind_kernel (b, c->order[i], s, in, error))
             return FALSE;
     }
+    b->f->most_threads = MAX (dlh_get_threads (), (guint)g_get_num_processors ());
     b->f->side = g_new0 (guint, c->steps->len + 1);
     b->f->failures = g_new0 (GError *, c->steps->len + 1);
     bind_outputs (b);

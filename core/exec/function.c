@@ -173,6 +173,59 @@ run_side_by_side (DlhFunction *f, guint first, guint n)
     return n;
 }
 
+/* By rows. */
+
+#define ROWS 4         /* that stay together: columns of BLAS's kernels */
+#define LEAST_ROWS 8   /* of a thread: with fewer a product mostly copies its right factor */
+#define PART_FLOPS 1e6 /* of a thread: with fewer, waking it costs more */
+
+typedef struct {
+    DlhFunction *f;
+    guint first, n;
+    gint64 n_rows;
+} Rows;
+
+static void
+run_some_rows (gsize begin, gsize end, guint thread, gpointer user_data)
+{
+    const Rows *r = user_data;
+    const gint64 first = (gint64)begin * ROWS;
+    const gint64 n = ((gint64)end == r->n_rows / ROWS ? r->n_rows : (gint64)end * ROWS) - first;
+
+    for (guint i = r->first; i < r->first + r->n; i++) {
+        DlhInstruction *in = &r->f->instructions[i];
+
+        if (in->kind == DLH_STEP_FUSED)
+            dlh_ew_program_run_rows (in->program, thread, (gsize)first, (gsize)n);
+        else
+            in->rows->run (&in->call, first, n);
+    }
+}
+
+// Instructions @first .. @first + @n - 1, each thread some of the rows through all of them, so that
+// they wait for each other once. Returns: FALSE when that is not worth it, and nothing has been
+// done.
+static gboolean
+run_by_rows (DlhFunction *f, guint first, guint n)
+{
+    const guint n_threads = dlh_get_threads ();
+    Rows r = {f, first, n, f->instructions[first].n_rows};
+    const gsize n_parts = (gsize)r.n_rows / ROWS;
+    double flops = 0, share;
+
+    for (guint i = first; i < first + n; i++)
+        flops += f->instructions[i].flops;
+    share = MIN (flops / PART_FLOPS, n_threads);
+    if (share < 2 || r.n_rows < LEAST_ROWS * (gint64)n_threads || n_threads > f->most_threads ||
+        dlh_parallel_is_nested ())
+        return FALSE;
+    for (guint i = first; i < first + n; i++)
+        if (f->instructions[i].kind == DLH_STEP_FUSED)
+            dlh_ew_program_bind (f->instructions[i].program, f->instructions[i].slots);
+    dlh_parallel_for (n_parts, n_parts / (gsize)share, run_some_rows, &r);
+    return TRUE;
+}
+
 static gboolean
 fail_at (const DlhInstruction *in, GError **error)
 {
@@ -213,17 +266,21 @@ dlh_function_run (DlhFunction *function, DlhTensor *const *inputs, guint n_input
         return FALSE;
     patch_inputs (function, inputs);
     for (guint i = 0; i < function->n_instructions;) {
-        const guint n = function->instructions[i].n_beside;
+        const DlhInstruction *in = &function->instructions[i];
 
-        if (n > 1) {
-            const guint failed = run_side_by_side (function, i, n);
+        if (in->n_rows && in->n_beside > 1 && run_by_rows (function, i, in->n_beside)) {
+            i += in->n_beside;
+        } else if (!in->n_rows && in->n_beside > 1) {
+            const guint failed = run_side_by_side (function, i, in->n_beside);
 
-            if (failed < n)
-                return fail_first (function, i, n, failed, error);
-        } else if (!execute (&function->instructions[i], error)) {
-            return fail_at (&function->instructions[i], error);
+            if (failed < in->n_beside)
+                return fail_first (function, i, in->n_beside, failed, error);
+            i += in->n_beside;
+        } else {
+            if (!execute (&function->instructions[i], error))
+                return fail_at (in, error);
+            i++;
         }
-        i += n;
     }
     finish (function);
     return TRUE;

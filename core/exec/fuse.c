@@ -288,7 +288,7 @@ by_id (gconstpointer a, gconstpointer b)
 }
 
 DlhEwProgram *
-dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots)
+dlh_fuse_program (DlhCompiler *c, DlhGroup *group, gint64 n_rows, GPtrArray *slots)
 {
     GPtrArray *members = group->members;
     g_autoptr (GArray) loads = g_array_new (FALSE, TRUE, sizeof (DlhEwLoad));
@@ -309,5 +309,5 @@ dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots)
     return dlh_ew_program_new (group->domain, b.n_registers, (void *)loads->data, loads->len,
                                (void *)constants->data, constants->len, (void *)instructions->data,
                                instructions->len, (void *)stores->data, stores->len,
-                               (void *)sums->data, sums->len);
+                               (void *)sums->data, sums->len, (gsize)n_rows);
 }

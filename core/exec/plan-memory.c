@@ -6,10 +6,15 @@
 
 #define ALIGN 64
 
+// For step @s and those beside it.
 static int
-new_buffer (DlhCompiler *c, gsize bytes, guint first, guint last)
+new_buffer (DlhCompiler *c, gsize bytes, const DlhStep *s)
 {
-    DlhBuffer b = {.bytes = bytes, .first = first, .last = last};
+    DlhBuffer b = {.bytes = bytes,
+                   .first = s->begin,
+                   .last = s->end,
+                   .born = s->position,
+                   .dies = s->position};
 
     b.storage = c->buffers->len;
     g_array_append_val (c->buffers, b);
@@ -25,9 +30,20 @@ extend (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
     (void)data;
     if (buffer >= 0) {
         DlhBuffer *b = &g_array_index (c->buffers, DlhBuffer, buffer);
+        const DlhStep *s = c->steps->pdata[step];
 
-        b->last = MAX (b->last, ((DlhStep *)c->steps->pdata[step])->end);
+        b->last = MAX (b->last, s->end);
+        b->dies = MAX (b->dies, s->position);
     }
+}
+
+// Until all steps are done.
+static void
+keep (DlhCompiler *c, int buffer)
+{
+    DlhBuffer *b = &g_array_index (c->buffers, DlhBuffer, buffer);
+
+    b->last = b->dies = c->steps->len;
 }
 
 static void
@@ -38,8 +54,7 @@ make_buffers (DlhCompiler *c)
             c->values[id].root == dlh_graph_node (c->graph, id)) {
             DlhStep *s = c->steps->pdata[c->producer[id]];
 
-            c->buffer[id] =
-                new_buffer (c, dlh_plan_bytes_of (c->values[id].root), s->begin, s->end);
+            c->buffer[id] = new_buffer (c, dlh_plan_bytes_of (c->values[id].root), s);
         }
     for (guint s = 0; s < c->steps->len; s++) {
         DlhStep *step = c->steps->pdata[s];
@@ -49,11 +64,12 @@ make_buffers (DlhCompiler *c)
             gsize bytes = step->node->op->workspace (step->node);
 
             if (bytes)
-                c->work[s] = new_buffer (c, bytes, step->begin, step->end);
+                c->work[s] = new_buffer (c, bytes, step);
         }
-        if (step->kind == DLH_STEP_COPY && step->target < 0)
-            c->stage[-1 - step->target] =
-                new_buffer (c, dlh_plan_bytes_of (step->node), step->position, c->steps->len);
+        if (step->kind == DLH_STEP_COPY && step->target < 0) {
+            c->stage[-1 - step->target] = new_buffer (c, dlh_plan_bytes_of (step->node), step);
+            keep (c, c->stage[-1 - step->target]);
+        }
     }
     // What is committed after the last step lives until then.
     for (guint i = 0; i < c->assignments->len; i++) {
@@ -61,8 +77,36 @@ make_buffers (DlhCompiler *c)
         DlhNode *root = c->values[a->node->inputs[0]->id].root;
 
         if (!a->in_place && c->buffer[root->id] >= 0)
-            g_array_index (c->buffers, DlhBuffer, c->buffer[root->id]).last = c->steps->len;
+            keep (c, c->buffer[root->id]);
     }
+}
+
+// Whether a step beside @s, or @s, needs all of what lies in @storage for each of its rows.
+typedef struct {
+    guint storage;
+    gboolean found;
+} Whole;
+
+static void
+find_whole (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
+{
+    Whole *w = data;
+    const DlhNode *root = c->values[x->id].root;
+
+    if (root && c->buffer[root->id] >= 0 &&
+        g_array_index (c->buffers, DlhBuffer, c->buffer[root->id]).storage == w->storage &&
+        !dlh_plan_reads_by_row (c, c->steps->pdata[step], x))
+        w->found = TRUE;
+}
+
+static gboolean
+is_read_whole (DlhCompiler *c, const DlhStep *s, guint storage)
+{
+    Whole w = {storage, FALSE};
+
+    for (guint k = s->begin; s->n_rows && k <= s->end; k++)
+        dlh_plan_for_operands (c, c->order[k], find_whole, &w);
+    return w.found;
 }
 
 // An element-wise result takes over the memory of an operand that dies with the step. The shapes
@@ -78,13 +122,14 @@ take_over (DlhCompiler *c, guint step, DlhNode *x, gpointer data)
         !dlh_shape_equal (x->shape, s->kind == DLH_STEP_FUSED ? s->group->domain : s->node->shape))
         return;
     in = &g_array_index (c->buffers, DlhBuffer, buffer);
-    if (in->last != s->position || in->bytes != out->bytes || c->values[x->id].offset)
+    if (in->dies != s->position || in->bytes != out->bytes || c->values[x->id].offset ||
+        is_read_whole (c, s, in->storage))
         return;
     // Each operand's memory is taken once.
     for (guint i = 0; i < c->buffers->len; i++) {
         DlhBuffer *b = &g_array_index (c->buffers, DlhBuffer, i);
 
-        if (b->storage == in->storage && b->first >= s->position)
+        if (b->storage == in->storage && b->born >= s->position)
             return;
     }
     out->storage = in->storage;
@@ -100,7 +145,7 @@ share_buffers (DlhCompiler *c)
         DlhStep *s = c->steps->pdata[index];
         guint n = s->kind == DLH_STEP_FUSED ? s->group->members->len : 1;
 
-        if (s->kind == DLH_STEP_COPY || s->begin != s->end ||
+        if (s->kind == DLH_STEP_COPY || (s->begin != s->end && !s->n_rows) ||
             (s->kind == DLH_STEP_KERNEL && !(s->node->op->flags & DLH_OP_IN_PLACE)))
             continue;
         for (guint i = 0; i < n; i++) {

@@ -4,6 +4,8 @@
 #include <dlhost/dlhost.h>
 #include "exec/private.h"
 
+#define FEW_FLOPS 1000
+
 /* Where values lie. */
 
 typedef struct {
@@ -352,15 +354,24 @@ order_copies_first (DlhCompiler *c)
     }
 }
 
-/* Order: Kahn's algorithm; writes as soon as they can be, to free what they consumed, else in the
- * order of making. Serial steps wait until nothing else can be done; those that are ready by then
- * do not need each other and run side by side. */
+/* Order: Kahn's algorithm; single numbers first, which would stand between steps that go by rows;
+ * writes as soon as they can be, to free what they consumed; else in the order of making. Serial
+ * steps wait until nothing else can be done; those that are ready by then do not need each other
+ * and run side by side. */
 
 static gboolean
 is_serial (const DlhStep *s)
 {
     return s->kind == DLH_STEP_KERNEL && (s->node->op->flags & DLH_OP_SERIAL) &&
            dlh_get_threads () > 1;
+}
+
+static gboolean
+is_number (const DlhStep *s)
+{
+    const DlhShape shape = s->kind == DLH_STEP_FUSED ? s->group->domain : s->node->shape;
+
+    return dlh_shape_count (shape) == 1 && s->flops <= FEW_FLOPS;
 }
 
 static guint
@@ -374,6 +385,11 @@ best_ready (DlhCompiler *c, GArray *ready)
 
         if (is_serial (a) != is_serial (b)) {
             if (is_serial (b))
+                best = i;
+            continue;
+        }
+        if (is_number (a) != is_number (b)) {
+            if (is_number (a))
                 best = i;
             continue;
         }
@@ -417,6 +433,7 @@ schedule (DlhCompiler *c)
     for (guint s = 0; s < c->steps->len; s++) {
         DlhStep *step = c->steps->pdata[s];
 
+        step->flops = dlh_plan_flops (step);
         for (guint i = 0; i < step->after->len; i++)
             ((DlhStep *)c->steps->pdata[g_array_index (step->after, guint, i)])->n_before++;
     }
@@ -456,5 +473,6 @@ dlh_plan (DlhCompiler *c)
     order_copies_first (c);
     order_failures_first (c);
     schedule (c);
+    dlh_plan_rows (c);
     dlh_plan_memory (c);
 }

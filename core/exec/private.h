@@ -3,7 +3,8 @@
  *
  *     simplify   drop what runs to nothing, fold constants               (fold.c)
  *     fuse       gather element-wise nodes and sums into groups          (fuse.c)
- *     plan       steps in order, assignments in place, memory by lifetime (plan.c)
+ *     plan       steps in order, assignments in place, memory by lifetime (plan.c, plan-memory.c),
+ *                which steps go by rows together                          (plan-rows.c)
  *     bind       resolve every address                                   (compile.c)
  *     run        walk the steps                                          (function.c)
  */
@@ -11,6 +12,7 @@
 
 #include "cpu/ew.h"
 #include "graph/private.h"
+#include "graph/rows.h"
 
 #define DLH_NO_GROUP (-1)
 
@@ -39,7 +41,8 @@ typedef struct {
 
 typedef struct {
     gsize bytes;
-    guint first, last; /* steps in which it is alive */
+    guint first, last; /* steps in which it is alive, or those that run beside them are */
+    guint born, dies;  /* the first and the last step that need it */
     guint storage;     /* buffers that take over each other's memory have the same */
     gsize at;          /* offset in the arena */
 } DlhBuffer;
@@ -57,6 +60,8 @@ typedef struct {
     guint n_before;
     guint position;    /* in the schedule */
     guint begin, end;  /* positions of the steps that run beside it, itself among them */
+    gint64 n_rows;     /* that go through those steps apart from each other; 0: the steps do not go by rows */
+    double flops;
 } DlhStep;
 
 typedef struct {
@@ -97,7 +102,7 @@ gboolean dlh_is_elementwise (const DlhNode *node);
 gboolean dlh_is_lazy (const DlhNode *node);
 void dlh_fuse (DlhCompiler *c);
 /* The program of a group; slots[i] is the node whose value (or whose broadcast operand) slot i is. */
-DlhEwProgram *dlh_fuse_program (DlhCompiler *c, DlhGroup *group, GPtrArray *slots);
+DlhEwProgram *dlh_fuse_program (DlhCompiler *c, DlhGroup *group, gint64 n_rows, GPtrArray *slots);
 /* plan.c */
 /* Whether the value is input 0's memory, from *offset bytes on (when @offset is not NULL). */
 gboolean dlh_is_view (const DlhNode *node);
@@ -110,6 +115,14 @@ gsize dlh_plan_bytes_of (const DlhNode *node);
 void dlh_plan_for_operands (DlhCompiler *c, guint step,
                             void (*visit) (DlhCompiler *, guint, DlhNode *, gpointer),
                             gpointer data);
+
+/* plan-rows.c */
+double dlh_plan_flops (const DlhStep *step);
+/* Marks runs of steps that go by rows, once they are in order. */
+void dlh_plan_rows (DlhCompiler *c);
+/* Whether step @s, of a run by rows, reads row r of its operand @x alone for its row r, and finds it where
+ * the row r of the whole memory is. */
+gboolean dlh_plan_reads_by_row (DlhCompiler *c, const DlhStep *s, DlhNode *x);
 
 /* What runs. */
 typedef struct {
@@ -125,6 +138,8 @@ typedef struct {
     char *name;
     double flops, bytes;
     guint n_beside; /* how many run side by side from here on, 1 for itself; 0: not the first of them */
+    const DlhOpRows *rows; /* kernel, in steps by rows */
+    gint64 n_rows;  /* side by side: 0 for steps, each as a whole; else for rows, each through all steps */
 } DlhInstruction;
 
 typedef struct {
@@ -159,6 +174,7 @@ struct _DlhFunction {
     guint n_instructions;
     guint *side;       /* room for the numbers of those that run side by side, */
     GError **failures; /* and for what went wrong in each */
+    guint most_threads; /* that steps by rows have room for */
     GArray *patches;
     GArray *links; /* DlhLink */
     GArray *commits;

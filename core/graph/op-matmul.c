@@ -8,6 +8,7 @@
 #include "cpu/parallel.h"
 #include "graph/axes.h"
 #include "graph/matrix.h"
+#include "graph/rows.h"
 
 /* matmul: y = op(a) op(b).
  *
@@ -193,6 +194,44 @@ matmul_run (const DlhCall *call, GError **error)
     (void)error;
     return dlh_each_matrix (call, matmul_one, (gsize)p->batch, 0, flops, DLH_ALONE_FLOPS, &failed,
                             &info);
+}
+
+// One product, whose right factor all rows share.
+static gboolean
+is_shared (const Product *p, const DlhNode *node)
+{
+    return !p->ta && p->batch <= 1 && node->inputs[1]->shape.rank == 2;
+}
+
+// Of a batch, a row is a product or some.
+static guint32
+matmul_rows (const DlhNode *node)
+{
+    const Product p = product_of (node);
+
+    if (is_shared (&p, node))
+        return DLH_BY_ROWS | 1;
+    if (node->shape.rank == 2)
+        return 0;
+    return DLH_BY_ROWS | (node->inputs[0]->shape.rank > 2) | (node->inputs[1]->shape.rank > 2) << 1;
+}
+
+static void
+matmul_run_rows (const DlhCall *call, gint64 first, gint64 n)
+{
+    const Product *p = call->state;
+    const gint64 all = call->node->shape.dims[0], each = p->m / all;
+    const gsize size = dlh_dtype_size (p->dtype);
+
+    if (is_shared (p, call->node)) {
+        dlh_gemm (p->dtype, FALSE, p->tb, n * each, p->n, p->k,
+                  (const char *)call->in[0] + (gsize)(first * each * p->lda) * size, p->lda,
+                  call->in[1], p->ldb, 0, (char *)call->out + (gsize)(first * each * p->n) * size,
+                  MAX (1, p->n));
+        return;
+    }
+    for (gint64 i = first * (p->batch / all); i < (first + n) * (p->batch / all); i++)
+        product_at (p, call, (gsize)i, 0);
 }
 
 static gboolean
@@ -459,4 +498,5 @@ dlh_matmul (DlhNode *a, DlhNode *b)
     return dlh_matmul_t (a, FALSE, b, FALSE);
 }
 
+const DlhOpRows dlh_rows_matmul[] = {{&op_matmul, matmul_rows, matmul_run_rows}, {0}};
 const DlhOp *const dlh_ops_matmul[] = {&op_matmul, &op_matmul_sum, &op_matmul_rounded, NULL};

@@ -8,6 +8,7 @@
 #include "cpu/parallel.h"
 #include "graph/axes.h"
 #include "graph/matrix.h"
+#include "graph/rows.h"
 
 #define COPY_BYTES (16 * 1024) /* what a row of biases is repeated to before it is copied about */
 
@@ -129,6 +130,30 @@ linear_run (const DlhCall *call, GError **error)
     dlh_gemm (l->dtype, FALSE, TRUE, l->rows, l->n_out, l->n_in, call->in[0], MAX (1, l->n_in),
               call->in[1], MAX (1, l->n_in), bias, call->out, l->n_out);
     return TRUE;
+}
+
+// Rows of the first axis are some rows of the product each; a vector has but one.
+static guint32
+linear_rows (const DlhNode *node)
+{
+    return node->shape.rank < 2 ? 0 : DLH_BY_ROWS | 1;
+}
+
+static void
+linear_run_rows (const DlhCall *call, gint64 first, gint64 n)
+{
+    const Linear *l = call->state;
+    const gint64 each = l->rows / call->node->shape.dims[0];
+    const gsize in_bytes = (gsize)l->n_in * dlh_dtype_size (l->dtype);
+    const gboolean bias = call->node->n_inputs > 2;
+    char *out = (char *)call->out + (gsize)(first * each) * l->row_bytes;
+    Fill f = {l, bias ? call->in[2] : NULL, out};
+
+    if (bias)
+        fill_rows (0, (gsize)(n * each), 0, &f);
+    dlh_gemm (l->dtype, FALSE, TRUE, n * each, l->n_out, l->n_in,
+              (const char *)call->in[0] + (gsize)(first * each) * in_bytes, MAX (1, l->n_in),
+              call->in[1], MAX (1, l->n_in), bias, out, l->n_out);
 }
 
 static double
@@ -282,4 +307,5 @@ dlh_gram (DlhNode *x)
     return dlh_node_new (&op_gram, &x, 1, NULL);
 }
 
+const DlhOpRows dlh_rows_matrix[] = {{&op_linear, linear_rows, linear_run_rows}, {0}};
 const DlhOp *const dlh_ops_matrix[] = {&op_linear, &op_gram, NULL};

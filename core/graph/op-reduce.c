@@ -53,7 +53,7 @@ sum_prepare (const DlhNode *node, gpointer *state, GError **error)
         load.strides[i] = domain.dims[i] == 1 ? 0 : step;
         sum.reduced[i] = a->reduced[i] != 0;
     }
-    *state = dlh_ew_program_new (domain, 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1);
+    *state = dlh_ew_program_new (domain, 1, &load, 1, NULL, 0, NULL, 0, NULL, 0, &sum, 1, 0);
     return TRUE;
 }
 

@@ -3,6 +3,7 @@
 #include <dlhost/dlhost.h>
 #include "cpu/rows.h"
 #include "graph/axes.h"
+#include "graph/rows.h"
 
 typedef struct {
     gint64 axis;
@@ -73,6 +74,51 @@ logsumexp_run (const DlhCall *call, GError **error)
 {
     (void) error;
     return softmax_run (call, DLH_ROWS_LOGSUMEXP, 1);
+}
+
+// Along any axis but the first.
+static guint32
+softmax_rows (const DlhNode *node)
+{
+    return axis_of (node) > 0 ? DLH_BY_ROWS | 1 : 0;
+}
+
+static guint32
+logsumexp_rows (const DlhNode *node)
+{
+    (void)node;
+    return DLH_BY_ROWS | 1;
+}
+
+static void
+run_some_rows (const DlhCall *call, DlhRowsOp op, gint64 axis, gint64 first, gint64 n)
+{
+    const DlhShape x = call->node->inputs[0]->shape, y = call->node->shape;
+    const DlhAround a = dlh_around (x, axis);
+    const gsize from = (gsize)(first * (dlh_shape_count (x) / x.dims[0]));
+    const gsize to = (gsize)(first * (dlh_shape_count (y) / y.dims[0]));
+    const gsize size = dlh_dtype_size (call->node->dtype);
+
+    dlh_rows_run (op, call->node->dtype, a.outer / x.dims[0] * n, a.n, a.inner,
+                  (const char *)call->in[0] + from * size, (char *)call->out + to * size);
+}
+
+static void
+plain_run_rows (const DlhCall *call, gint64 first, gint64 n)
+{
+    run_some_rows (call, DLH_ROWS_SOFTMAX, axis_of (call->node), first, n);
+}
+
+static void
+log_run_rows (const DlhCall *call, gint64 first, gint64 n)
+{
+    run_some_rows (call, DLH_ROWS_LOG_SOFTMAX, axis_of (call->node), first, n);
+}
+
+static void
+logsumexp_run_rows (const DlhCall *call, gint64 first, gint64 n)
+{
+    run_some_rows (call, DLH_ROWS_LOGSUMEXP, 1, first, n);
 }
 
 // A difference, an exponential (counted as ten), a sum and a quotient.
@@ -243,4 +289,10 @@ dlh_logsumexp (DlhNode *x, const int *axes, guint n, gboolean keep)
     return dlh_reshape (dlh_node_new (&op_logsumexp, &x, 1, NULL), shape);
 }
 
+const DlhOpRows dlh_rows_softmax[] = {
+    {&op_softmax, softmax_rows, plain_run_rows},
+    {&op_log_softmax, softmax_rows, log_run_rows},
+    {&op_logsumexp, logsumexp_rows, logsumexp_run_rows},
+    {0},
+};
 const DlhOp *const dlh_ops_softmax[] = {&op_softmax, &op_log_softmax, &op_logsumexp, NULL};

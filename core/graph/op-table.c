@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The op table: the families, each a NULL-terminated list at the end of its file. */
 #include "graph/private.h"
+#include "graph/rows.h"
 
 typedef const DlhOp *const Family[];
 
@@ -31,4 +32,16 @@ dlh_op_table (void)
         g_once_init_leave (&ready, 1);
     }
     return table;
+}
+
+const DlhOpRows *
+dlh_op_rows (const DlhOp *op)
+{
+    static const DlhOpRows *const lists[] = {dlh_rows_matmul, dlh_rows_matrix, dlh_rows_softmax};
+
+    for (guint i = 0; i < G_N_ELEMENTS (lists); i++)
+        for (const DlhOpRows *rows = lists[i]; rows->op; rows++)
+            if (rows->op == op)
+                return rows;
+    return NULL;
 }
