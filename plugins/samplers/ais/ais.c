@@ -19,8 +19,8 @@
  *
  * Letters: s log start, p log density, gs and gp their gradients, kept for the present position, so
  * that a change of temperature costs no evaluation and a transition L of them. A transition is the
- * passes open, start (at the first of a round), begin, leap (L times), finish, tune (in the
- * warm-up). */
+ * passes open, start (at the first of a round), begin, leap (L - 1 times), last, finish, tune (in
+ * the warm-up). */
 #include <math.h>
 #include <string.h>
 #include "ais.h"
@@ -249,7 +249,8 @@ build_begin (Ais *a)
     dlh_pass_assign (begin, a->energy, dlh_sub (kinetic (a, v), between (b, a->s, a->p)));
     dlh_pass_assign (begin, a->b, b);
     dlh_pass_assign (begin, a->eps, eps);
-    dlh_pass_assign (begin, a->left, dlh_cast (ais_scalar (a, (double)a->opt->steps), DLH_I64));
+    dlh_pass_assign (begin, a->left,
+                     dlh_cast (ais_scalar (a, (double)(a->opt->steps - 1)), DLH_I64));
     for (guint i = 0; i < a->n; i++) {
         if (momenta_last (a))
             dlh_pass_assign (begin, a->kept[i], v[i]);
@@ -259,31 +260,37 @@ build_begin (Ais *a)
     }
 }
 
+// A step of the path: positions, then momenta by @share of a whole kick. The densities themselves
+// are needed after the last step alone, which is a pass of its own.
 static void
-build_leap (Ais *a)
+build_leap (Ais *a, const char *name, double share, gboolean last)
 {
-    DlhPass *leap = dlh_chains_pass (a->c, "leap", DLH_PASS_EVERY);
+    DlhPass *leap = dlh_chains_pass (a->c, name, DLH_PASS_EVERY);
     g_autofree DlhNode **q = g_new (DlhNode *, a->n);
     g_autofree DlhNode **gs = g_new (DlhNode *, a->n);
     g_autofree DlhNode **gp = g_new (DlhNode *, a->n);
-    DlhNode *left = dlh_cast (a->left, DLH_F64), *s, *p, *factor;
+    DlhNode *s, *p;
 
     for (guint i = 0; i < a->n; i++)
         q[i] = dlh_add (a->new_q[i], dlh_mul (a->v[i], dlh_chains_spread (a->c, a->eps, i)));
     evaluate (a, q, &s, &p, gs, gp);
-    factor =
-        dlh_where (dlh_less (ais_scalar (a, 1.5), left), ais_scalar (a, 1), ais_scalar (a, 0.5));
     for (guint i = 0; i < a->n; i++) {
-        DlhNode *v = kick (a, i, a->v[i], dlh_mul (a->eps, factor), a->b, gs[i], gp[i]);
+        DlhNode *v = kick (a, i, a->v[i], dlh_scale (a->eps, share), a->b, gs[i], gp[i]);
 
         dlh_pass_assign (leap, a->new_q[i], q[i]);
-        dlh_pass_assign (leap, a->new_gs[i], gs[i]);
-        dlh_pass_assign (leap, a->new_gp[i], gp[i]);
         dlh_pass_assign (leap, a->v[i], v);
+        if (last) {
+            dlh_pass_assign (leap, a->new_gs[i], gs[i]);
+            dlh_pass_assign (leap, a->new_gp[i], gp[i]);
+        }
     }
-    dlh_pass_assign (leap, a->new_s, s);
-    dlh_pass_assign (leap, a->new_p, p);
-    dlh_pass_assign (leap, a->left, dlh_cast (dlh_offset (left, -1), DLH_I64));
+    if (last) {
+        dlh_pass_assign (leap, a->new_s, s);
+        dlh_pass_assign (leap, a->new_p, p);
+        return;
+    }
+    dlh_pass_assign (leap, a->left,
+                     dlh_cast (dlh_offset (dlh_cast (a->left, DLH_F64), -1), DLH_I64));
     dlh_pass_while (leap, a->left, G_MAXINT32);
 }
 
@@ -402,7 +409,8 @@ ais_build (DlhChains *c, gconstpointer options, GError **error)
         return FALSE;
     build_start (&a);
     build_begin (&a);
-    build_leap (&a);
+    build_leap (&a, "leap", 1, FALSE);
+    build_leap (&a, "last", 0.5, TRUE);
     build_finish (&a);
     if (warmup > 0)
         ais_build_tune (&a);

@@ -29,7 +29,7 @@ typedef struct {
     DlhNode *b;                     /* f64, adaptive (C): its inverse temperature */
     DlhNode *reverse;               /* i64: the way back */
     DlhNode *stride;                /* i64: a path by every so manyth temperature; 0 as 1 */
-    DlhNode *fresh, *left;          /* i64: to be started; leapfrog steps to go */
+    DlhNode *fresh, *left;          /* i64: to be started; leapfrog steps before the last */
     DlhNode *table;                 /* f64 (T, groups), tuned: step sizes */
     DlhNode *schedule;              /* f64 (T, groups), tuned: inverse temperatures, if adaptive */
     DlhNode *deviations;            /* f64 (T, groups), tuned: of log density - log start */
