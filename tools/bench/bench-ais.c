@@ -7,11 +7,8 @@
  * Both are timed in turns; the least of the samples of each is printed. peer_ais.py is the same job
  * in PyTorch. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <cblas.h>
-#include <dlhost/dlhost.h>
+#include "bench.h"
 
 #define SAMPLES 21
 #define STEPS 10 /* leapfrog steps of a transition */
@@ -30,27 +27,6 @@ seconds (int threads)
 
     clock_gettime (threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void
-stop (GError *error)
-{
-    fprintf (stderr, "bench-ais: %s\n", error->message);
-    exit (1);
-}
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    GError *error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    if (!(c = dlh_registry_load (registry, kind, name, table, &error)))
-        stop (error);
-    return c;
 }
 
 // y (rows, to) = x (rows, from) w', and back dx = dy w, of each layer.
@@ -78,22 +54,22 @@ numbers (gsize n)
 static DlhChains *
 make_chains (DlhStore *store, DlhRegistry *registry, gint64 rows, DlhTarget **target)
 {
-    static const char *const vae[] = {"latents", "50",        "encoder", "[]",
-                                      "decoder", "[200,200]", NULL};
-    static const char *const ais[] = {"temperatures", "100000", "steps", "10", NULL};
-    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, "vae", vae);
-    g_autoptr (DlhComponent) sampler = load (registry, DLH_SAMPLER, "ais", ais);
+    g_autoptr (DlhComponent) model =
+        bench_load (registry, DLH_MODEL, "vae;latents=50;encoder=[];decoder=[200,200]");
+    g_autoptr (DlhComponent) sampler =
+        bench_load (registry, DLH_SAMPLER, "ais;temperatures=100000;steps=10");
     const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (PIXELS)};
     const DlhLatentPosterior posterior = {sizeof posterior, 1, rows, FALSE};
     g_autoptr (DlhTensor) x = NULL;
-    GError *error = NULL;
+    g_autoptr (GError) error = NULL;
     DlhChains *chains = NULL;
 
-    if (!(x = dlh_tensor_new (DLH_F32, dlh_shape (1, PIXELS), &error)) ||
-        !(*target = dlh_target_new_latent (store, model, &problem, &posterior, &error)) ||
-        !(chains = dlh_chains_new (*target, sampler, 0, &error)) ||
-        !dlh_target_set_examples (*target, x, 0, &error))
-        stop (error);
+    bench_check (
+        (x = dlh_tensor_new (DLH_F32, dlh_shape (1, PIXELS), &error)) &&
+            (*target = dlh_target_new_latent (store, model, &problem, &posterior, &error)) &&
+            (chains = dlh_chains_new (*target, sampler, 0, &error)) &&
+            dlh_target_set_examples (*target, x, 0, &error),
+        &error);
     return chains;
 }
 
@@ -107,7 +83,7 @@ main (int argc, char **argv)
     g_autoptr (DlhChains) chains = NULL;
     g_autofree float *x = NULL, *y = NULL, *w = NULL;
     double sampler = INFINITY, floor = INFINITY, flops = 0;
-    GError *error = NULL;
+    g_autoptr (GError) error = NULL;
 
     if (rows < 1 || threads < 1) {
         fprintf (stderr, "usage: bench-ais ROWS [THREADS]\n");
@@ -126,8 +102,7 @@ main (int argc, char **argv)
             products (rows, x, y, w);
         floor = MIN (floor, seconds (threads) - begun);
         begun = seconds (threads);
-        if (!dlh_chains_transition (chains, &error))
-            stop (error);
+        bench_check (dlh_chains_transition (chains, &error), &error);
         // The first one starts the chains.
         if (i > 0)
             sampler = MIN (sampler, seconds (threads) - begun);

@@ -6,10 +6,7 @@
  *
  * Both take steps in turns; the least processor time of each is printed, and their ratio. */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <dlhost/dlhost.h>
+#include "bench.h"
 
 #define PIXELS 4096
 
@@ -22,44 +19,21 @@ seconds (void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void
-stop (GError *error)
-{
-    fprintf (stderr, "bench-tcvae: %s\n", error->message);
-    exit (1);
-}
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *name, const char *const *settings)
-{
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    GError *error = NULL;
-    DlhComponent *c;
-
-    for (guint i = 0; settings[i]; i += 2)
-        g_hash_table_insert (table, (gpointer)settings[i], (gpointer)settings[i + 1]);
-    if (!(c = dlh_registry_load (registry, kind, name, table, &error)))
-        stop (error);
-    return c;
-}
-
 static DlhTrainer *
 make_trainer (DlhRegistry *registry, const char *name)
 {
-    static const char *const nets[] = {"encoder",    "[1200,1200]", "decoder", "[1200,1200,1200]",
-                                       "activation", "relu",        NULL};
-    static const char *const none[] = {NULL};
+    g_autofree char *nets =
+        g_strconcat (name, ";encoder=[1200,1200];decoder=[1200,1200,1200];activation=relu", NULL);
     g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
-    g_autoptr (DlhComponent) model = load (registry, DLH_MODEL, name, nets);
-    g_autoptr (DlhComponent) adam = load (registry, DLH_OPTIMIZER, "adam", none);
+    g_autoptr (DlhComponent) model = bench_load (registry, DLH_MODEL, nets);
+    g_autoptr (DlhComponent) adam = bench_load (registry, DLH_OPTIMIZER, "adam");
     const DlhProblem problem = {
         .size = sizeof problem, .input_shape = dlh_shape (PIXELS), .n_examples = 737280};
     const DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
-    GError *error = NULL;
+    g_autoptr (GError) error = NULL;
     DlhTrainer *trainer = dlh_trainer_new (store, model, adam, &problem, &training, &error);
 
-    if (!trainer)
-        stop (error);
+    bench_check (trainer != NULL, &error);
     return trainer;
 }
 
@@ -73,15 +47,14 @@ main (int argc, char **argv)
     g_autoptr (DlhTensor) x = NULL;
     DlhTrainer *trainers[2];
     double least[2] = {INFINITY, INFINITY};
-    GError *error = NULL;
+    g_autoptr (GError) error = NULL;
 
     if (batch < 2 || threads < 1 || samples < 1) {
         fprintf (stderr, "usage: bench-tcvae BATCH [THREADS [SAMPLES]]\n");
         return 2;
     }
     dlh_set_threads ((guint)threads);
-    if (!(x = dlh_tensor_new (DLH_F32, dlh_shape (batch, PIXELS), &error)))
-        stop (error);
+    bench_check ((x = dlh_tensor_new (DLH_F32, dlh_shape (batch, PIXELS), &error)) != NULL, &error);
     for (gint64 i = 0; i < dlh_tensor_count (x); i++)
         dlh_tensor_set (x, i, (double)(i * 2654435761u % 1000 < 100));
     for (int k = 0; k < 2; k++)
@@ -91,8 +64,7 @@ main (int argc, char **argv)
         for (int k = 0; k < 2; k++) {
             const double begun = seconds ();
 
-            if (!dlh_trainer_step (trainers[k], x, NULL, &error))
-                stop (error);
+            bench_check (dlh_trainer_step (trainers[k], x, NULL, &error), &error);
             if (i > 0)
                 least[k] = MIN (least[k], seconds () - begun);
         }

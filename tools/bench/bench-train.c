@@ -1,41 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* A training step of any model and optimizer on random data:
  *
- *     bench-train MODEL[,option=value...] OPTIMIZER[,...] BATCH CLASSES DIM[xDIM...] [--profile]
- * [THREADS]
+ *     bench-train "MODEL[;option=value...]" "OPTIMIZER[;...]" BATCH CLASSES DIM[xDIM...]
+ * [--profile] [THREADS]
  *
  * Prints the median time of a step, examples a second, and the memory of intermediate values.
  * CLASSES 0: no targets (an autoencoder). --profile: a row for each compiled step with GF/s and
  * GB/s. Plugins come from DLHOST_PLUGIN_PATH. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <cblas.h>
 #include <sys/resource.h>
-#include <dlhost/dlhost.h>
+#include "bench.h"
 
 #define SAMPLES 31
-
-static DlhComponent *
-load (DlhRegistry *registry, DlhPluginKind kind, const char *spec)
-{
-    g_autoptr (GHashTable) settings =
-        g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-    g_autoptr (GError) error = NULL;
-    g_auto (GStrv) items = g_strsplit (spec, ";", -1);
-    DlhComponent *c;
-
-    for (guint i = 1; items[i]; i++) {
-        g_auto (GStrv) pair = g_strsplit (items[i], "=", 2);
-
-        g_hash_table_insert (settings, g_strdup (pair[0]), g_strdup (pair[1]));
-    }
-    if (!(c = dlh_registry_load (registry, kind, items[0], settings, &error))) {
-        fprintf (stderr, "%s\n", error->message);
-        exit (3);
-    }
-    return c;
-}
 
 static int
 by_value (const void *a, const void *b)
@@ -110,16 +87,16 @@ static double
 sgemm_limit (void)
 {
     enum { N = 1024 };
-    g_autofree float *a = g_new0 (float, N * N);
-    g_autofree float *b = g_new0 (float, N * N);
-    g_autofree float *c = g_new0 (float, N * N);
+    g_autofree float *a = g_new0 (float, N *N);
+    g_autofree float *b = g_new0 (float, N *N);
+    g_autofree float *c = g_new0 (float, N *N);
     double best = 0;
 
     for (guint i = 0; i < 10; i++) {
         gint64 start = g_get_monotonic_time ();
 
         cblas_sgemm (CblasRowMajor, CblasNoTrans, CblasNoTrans, N, N, N, 1, a, N, b, N, 0, c, N);
-        best = MAX (best, 2.0 * N * N * N / ((double) (g_get_monotonic_time () - start) * 1e-6));
+        best = MAX (best, 2.0 * N * N * N / ((double)(g_get_monotonic_time () - start) * 1e-6));
     }
     return best * 1e-9;
 }
@@ -159,8 +136,8 @@ main (int argc, char **argv)
         return 2;
     }
     registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    model = load (registry, DLH_MODEL, argv[1]);
-    optimizer = load (registry, DLH_OPTIMIZER, argv[2]);
+    model = bench_load (registry, DLH_MODEL, argv[1]);
+    optimizer = bench_load (registry, DLH_OPTIMIZER, argv[2]);
     batch = g_ascii_strtoll (argv[3], NULL, 10);
     classes = g_ascii_strtoll (argv[4], NULL, 10);
     dlh_set_threads (argc > 6 + profile ? (guint)atoi (argv[6 + profile]) : 1);
@@ -191,7 +168,8 @@ main (int argc, char **argv)
             argv[1], argv[2], batch, seconds * 1e6, (double)batch / seconds,
             (double)dlh_function_memory (dlh_trainer_function (trainer)) * 1e-6,
             usage.ru_maxrss / 1024, dlh_get_threads (), dlh_cpu_level ());
-    printf ("  %.1f GF/s, %.0f %% of sgemm's %.1f GF/s in this run\n", rate, 100 * rate / limit, limit);
+    printf ("  %.1f GF/s, %.0f %% of sgemm's %.1f GF/s in this run\n", rate, 100 * rate / limit,
+            limit);
     if (profile)
         print_profile (trainer, (DlhTensor *[]){x, y}, y ? 2 : 1);
     return 0;
