@@ -52,7 +52,7 @@ static gboolean
 is_random (const DlhOp *op)
 {
     const char *names[] = {"uniform",     "normal",       "bernoulli_draw", "rademacher",
-                           "permutation", "uniform_rows", "normal_rows"};
+                           "permutation", "uniform_rows", "normal_rows",    "softplus_normal"};
 
     for (guint i = 0; i < G_N_ELEMENTS (names); i++)
         if (g_str_equal (op->name, names[i]))

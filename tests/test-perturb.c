@@ -271,6 +271,31 @@ rounded_near_full (gconstpointer estimator)
     g_assert_cmpfloat (apart (full, bf16, by_rho, OUT * IN), <, e * ROWS * x * d);
 }
 
+// Variances are sums of positive terms, so rounding moves them by 2^-7 of themselves at most and
+// their roots by half of that; of the gradients, the noise has |eta| <= 6.
+static void
+local_reparam_near_full (void)
+{
+    const double sigma = 1e-4, x = 5, eta = 6, e = 1.0 / 256;
+    const double noise = sigma * x * sqrt (IN) * eta;
+    g_auto (GStrv) notes = g_new0 (char *, 4);
+    g_autoptr (GArray) full = large_values (DLH_F32, "local_reparam", "sigma=1e-4", &notes[0]);
+    g_autoptr (GArray) bf16 =
+        large_values (DLH_F32, "local_reparam", "sigma=1e-4 precision=bf16", &notes[1]);
+    const guint by_x = ROWS * OUT, by_w = by_x + ROWS * IN, by_rho = by_w + OUT * IN;
+
+    g_assert_true (g_str_has_suffix (notes[1], ", bf16 where faster"));
+    g_assert_cmpint (apart (full, bf16, 0, full->len) > 0, ==, test_rounds_to_bf16 ());
+    g_assert_cmpfloat (apart (full, bf16, 0, by_x), <=, e * noise);
+    // By an input: sum over outputs of eta x sigma^2 / std, whose std is above sigma sqrt (IN) / 2.
+    g_assert_cmpfloat (apart (full, bf16, by_x, ROWS * IN), <=,
+                       4 * e * OUT * eta * x * 2 * sigma / sqrt (IN));
+    g_assert_cmpfloat (apart (full, bf16, by_w, OUT * IN), ==, 0);
+    // By a scale: sum over rows of eta x^2 sigma / std, times the slope of softplus, below sigma.
+    g_assert_cmpfloat (apart (full, bf16, by_rho, OUT * IN), <=,
+                       4 * e * ROWS * eta * x * x * 2 / sqrt (IN) * sigma);
+}
+
 static void
 f64_not_rounded (gconstpointer estimator)
 {
@@ -321,6 +346,7 @@ main (int argc, char **argv)
             g_test_add_data_func (path, &cases[i][k], equivalence);
         }
     g_test_add_data_func ("/perturb/bf16/flipout-near-full", "flipout", rounded_near_full);
+    g_test_add_func ("/perturb/bf16/local-reparam-near-full", local_reparam_near_full);
     g_test_add_data_func ("/perturb/bf16/flipout-f64-same", "flipout", f64_not_rounded);
     g_test_add_data_func ("/perturb/bf16/local-reparam-f64-same", "local_reparam", f64_not_rounded);
     g_test_add_func ("/perturb/bf16/others-say-so", others_say_so);

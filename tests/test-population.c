@@ -571,6 +571,24 @@ rewarded_refused (void)
     game_clear (&game);
 }
 
+// Signs cannot tell one candidate of a draw from itself.
+static void
+one_member_refused (void)
+{
+    g_autoptr (DlhComponent) model = load (DLH_MODEL, "mlp hidden=[3]");
+    g_autoptr (DlhComponent) optimizer = load (DLH_OPTIMIZER, "flipes members=1");
+    g_autoptr (DlhStore) store = dlh_store_new (3, DLH_F64);
+    Batch b = batch_of (dlh_shape (4), 3, 0, FALSE);
+    g_autoptr (DlhTrainer) t = dlh_trainer_new (store, model, optimizer, &b.problem, &plain, NULL);
+    g_autoptr (GError) error = NULL;
+
+    g_assert_false (dlh_trainer_step (t, b.x, b.y, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION,
+                       "'members' is 1, must be 2 or more: signs tell candidates of a draw apart; "
+                       "for one candidate a draw take --optimizer=es,perturbation=shared");
+    batch_clear (&b);
+}
+
 /* "/es/quadratic/...": fitness - |w - w*|^2 / 2 of a weight that is a product's: the mean estimate
  * is the gradient. */
 
@@ -680,6 +698,7 @@ main (int argc, char **argv)
     g_test_add_func ("/rewarded/bandit/learned", bandit_learned);
     g_test_add_func ("/rewarded/saved/same-bits", rewarded_resumed);
     g_test_add_func ("/rewarded/misuse/refused", rewarded_refused);
+    g_test_add_func ("/es/one-member/refused-by-flipes", one_member_refused);
     g_test_add_func ("/es/quadratic/flipes-mean-is-gradient", quadratic_flipes);
     g_test_add_func ("/es/quadratic/es-mean-is-gradient", quadratic_es);
     status = g_test_run ();

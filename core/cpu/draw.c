@@ -111,6 +111,59 @@ dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n)
     run (draw, dtype, dlh_loops ()->philox_rademacher, NULL, out, n, N_SIGNS);
 }
 
+/* With the scale and sums. Pieces are the same whatever the threads, and so are the sums. */
+
+#define N_PIECE (64 * N_FLOATS)
+
+typedef struct {
+    const DlhDraw *draw;
+    DlhSoftplusDraw fill;
+    const char *mean, *rho;
+    char *out;
+    double *sums; /* two a piece */
+    gsize n, size;
+} Scaled;
+
+static void
+scaled_part (gsize begin, gsize end, guint thread, gpointer data)
+{
+    const Scaled *s = data;
+
+    (void) thread;
+    for (gsize piece = begin; piece < end; piece++) {
+        const gsize at = piece * N_PIECE, n = MIN (N_PIECE, s->n - at);
+
+        s->fill (s->out + at * s->size, s->sums + 2 * piece, s->mean + at * s->size,
+                 s->rho + at * s->size, s->draw->key, s->draw->counter,
+                 (guint64) s->draw->index << 32 | at / N_FLOATS * DLH_PHILOX_LANES, n);
+    }
+}
+
+gsize
+dlh_draw_softplus_work (gsize n)
+{
+    return 2 * sizeof (double) * ((n + N_PIECE - 1) / N_PIECE);
+}
+
+void
+dlh_draw_softplus_normal (const DlhDraw *draw, DlhDType dtype, const void *mean, const void *rho,
+                          void *out, gsize n, void *work)
+{
+    const gsize n_pieces = (n + N_PIECE - 1) / N_PIECE;
+    Scaled s = {draw, dlh_loops ()->softplus_draw[dtype == DLH_F64], mean, rho, out, work, n,
+                dlh_dtype_size (dtype)};
+    double total[2] = {0};
+
+    dlh_parallel_for (n_pieces, 1, scaled_part, &s);
+    for (gsize i = 0; i < 2 * n_pieces; i++)
+        total[i % 2] += s.sums[i];
+    for (guint i = 0; i < 2; i++)
+        if (dtype == DLH_F64)
+            ((double *) out)[n + i] = total[i];
+        else
+            ((float *) out)[n + i] = (float) total[i];
+}
+
 /* Rows, each from a group of its own. */
 
 typedef struct {

@@ -27,6 +27,12 @@ void dlh_draw_bernoulli (const DlhDraw *draw, DlhDType dtype, const void *p, voi
 void dlh_draw_rademacher (const DlhDraw *draw, DlhDType dtype, void *out, gsize n);
 void dlh_draw_permutation (const DlhDraw *draw, gint64 *out, gsize n);
 
+/* @out: n + 2 elements: n of N (0, s^2), s = softplus (rho), then the sums of mean^2 + s^2 and of
+ * log s. @work: dlh_draw_softplus_work (n) bytes. */
+gsize dlh_draw_softplus_work (gsize n);
+void dlh_draw_softplus_normal (const DlhDraw *draw, DlhDType dtype, const void *mean,
+                               const void *rho, void *out, gsize n, void *work);
+
 /* The same by rows: row r of @out gets the @width elements from rows[r] * dlh_draw_row_size (width)
  * on. Blocks are those of a group, so a row costs as much as a whole number of groups. */
 gint64 dlh_draw_row_size (gint64 width);

@@ -57,8 +57,11 @@ tanh_f64 (double x)
     return x <= 0 ? y : -y;
 }
 
+#include "cpu/softplus-fill.h"
+
 #define TYPE double
 #define SUFFIX f64
+#define softplus_grad(x, u, v) softplus_grad_f64 (x, u, v)
 #define tanh(x) tanh_f64 (x)
 #define lgamma dlh_special_lgamma
 #define polygamma dlh_special_polygamma
@@ -66,11 +69,13 @@ tanh_f64 (double x)
 #undef lgamma
 #undef polygamma
 #undef tanh
+#undef softplus_grad
 #undef TYPE
 #undef SUFFIX
 
 #define TYPE float
 #define SUFFIX f32
+#define softplus_grad(x, u, v) softplus_grad_f32 (x, u, v)
 #define exp expf
 #define expm1 expm1f
 #define log logf
@@ -98,6 +103,7 @@ tanh_f64 (double x)
 #undef sqrt
 #undef lgamma
 #undef polygamma
+#undef softplus_grad
 #undef TYPE
 #undef SUFFIX
 #undef exp
@@ -218,6 +224,7 @@ FINITE (finite_f64, guint64, G_GUINT64_CONSTANT (0x7ff0000000000000))
 #define NAME(level) NAME_ (level)
 
 #include "cpu/philox-fill.h"
+#include "cpu/softplus-draw.h"
 
 const DlhLoops TABLE (LEVEL) = {
     .level = NAME (LEVEL),
@@ -248,4 +255,5 @@ const DlhLoops TABLE (LEVEL) = {
     .philox_uniform = {philox_uniform_f32, philox_uniform_f64},
     .philox_normal = {philox_normal_f32, philox_normal_f64},
     .philox_rademacher = {philox_rademacher_f32, philox_rademacher_f64},
+    .softplus_draw = {softplus_draw_f32, softplus_draw_f64},
 };

@@ -37,6 +37,11 @@ typedef enum {
 typedef void (*DlhPhiloxFill) (void *out, const guint32 key[2], guint64 counter, guint64 block,
                                gsize n_groups);
 
+/* @out[i] = s_i times the normal draw i from those of block @block on, s = softplus (rho), of @n
+ * elements; @sums: of mean_i^2 + s_i^2 and of log s_i. */
+typedef void (*DlhSoftplusDraw) (void *out, double sums[2], const void *mean, const void *rho,
+                                 const guint32 key[2], guint64 counter, guint64 block, gsize n);
+
 typedef struct {
     const char *level;
     DlhLoop ew[DLH_EW_N][DLH_N_DTYPES]; /* by the element type of the result's operands */
@@ -52,6 +57,7 @@ typedef struct {
     void (*fill[3]) (void *y, const void *x, gsize n);
     gboolean (*finite[2]) (const void *x, gsize n);
     DlhPhiloxFill philox_uniform[2], philox_normal[2], philox_rademacher[2];
+    DlhSoftplusDraw softplus_draw[2];
 } DlhLoops;
 
 extern const DlhLoops dlh_loops_baseline, dlh_loops_avx2, dlh_loops_avx512;

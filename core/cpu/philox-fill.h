@@ -11,6 +11,8 @@
 
 #if defined __AVX512F__
 #define PHILOX_MUL(a, b) ((PhiloxVector)_mm512_mul_epu32 ((__m512i)(a), (__m512i)(b)))
+#define PHILOX_XOR(a, b, c)                                                                        \
+    ((PhiloxVector)_mm512_ternarylogic_epi64 ((__m512i)(a), (__m512i)(b), (__m512i)(c), 0x96))
 #define PHILOX_WIDTH 8
 #elif defined __AVX2__
 #define PHILOX_MUL(a, b) ((PhiloxVector)_mm256_mul_epu32 ((__m256i)(a), (__m256i)(b)))
@@ -18,6 +20,9 @@
 #else
 #define PHILOX_MUL(a, b) ((PhiloxVector)_mm_mul_epu32 ((__m128i)(a), (__m128i)(b)))
 #define PHILOX_WIDTH 2
+#endif
+#ifndef PHILOX_XOR
+#define PHILOX_XOR(a, b, c) ((a) ^ (b) ^ (c))
 #endif
 
 typedef guint64 PhiloxVector __attribute__ ((vector_size (8 * PHILOX_WIDTH), may_alias));
@@ -29,8 +34,13 @@ philox_pairs (guint64 *even, guint64 *odd, const guint32 key[2], guint64 counter
     static const guint64 steps[] = {0, 1, 2, 3, 4, 5, 6, 7};
     const PhiloxVector zero = {0}, low = zero + 0xffffffffu;
     const PhiloxVector m0 = zero + 0xd2511f53u, m1 = zero + 0xcd9e8d57u;
-    guint32 k0 = key[0], k1 = key[1];
+    guint64 keys[20];
     PhiloxVector c0[2], c1[2], c2[2], c3[2];
+
+    for (guint round = 0; round < 10; round++) {
+        keys[2 * round] = (guint32) (key[0] + round * 0x9e3779b9u);
+        keys[2 * round + 1] = (guint32) (key[1] + round * 0xbb67ae85u);
+    }
 
     memcpy (&c0[0], steps, sizeof c0[0]);
     // A group starts at a multiple of its size: no carry into the high word.
@@ -43,13 +53,11 @@ philox_pairs (guint64 *even, guint64 *odd, const guint32 key[2], guint64 counter
         for (guint i = 0; i < 2; i++) {
             const PhiloxVector a = PHILOX_MUL (m0, c0[i]), b = PHILOX_MUL (m1, c2[i]);
 
-            c0[i] = (b >> 32) ^ c1[i] ^ (zero + k0);
-            c2[i] = (a >> 32) ^ c3[i] ^ (zero + k1);
+            c0[i] = PHILOX_XOR (b >> 32, c1[i], zero + keys[2 * round]);
+            c2[i] = PHILOX_XOR (a >> 32, c3[i], zero + keys[2 * round + 1]);
             c1[i] = b;
             c3[i] = a;
         }
-        k0 += 0x9e3779b9u;
-        k1 += 0xbb67ae85u;
     }
     for (guint i = 0; i < 2; i++) {
         const PhiloxVector first = (c0[i] & low) | c1[i] << 32, last = (c2[i] & low) | c3[i] << 32;
@@ -229,7 +237,7 @@ normal_f32 (float *out, const guint32 *w)
         const gint32 angle = (gint32) (w1 & 0x3fffffff) - 0x20000000;
         const float t = (float) angle * (1.57079632679489662f * 0x1p-30f), z = t * t;
         const float sin_t =
-            t * (1 - z * (1 / 6.0f - z * (1 / 120.0f - z * (1 / 5040.0f - z / 362880.0f))));
+            t * (1 - z * (1 / 6.0f - z * (1 / 120.0f - z * (1 / 5040.0f - z * (1 / 362880.0f)))));
         const float cos_t =
             1 - z * (0.5f - z * (1 / 24.0f - z * (1 / 720.0f - z * (1 / 40320.0f))));
         const gboolean odd = (w1 >> 30 & 1) != 0;
@@ -256,7 +264,7 @@ normal_f64 (double *out, const guint32 *w, const guint32 *v)
         const double t = (double) angle * (1.57079632679489661923 * 0x1p-52), z = t * t;
         const double s = 1 / 39916800.0 -
                          z * (1 / 6227020800.0 -
-                              z * (1 / 1307674368000.0 - z / 355687428096000.0));
+                              z * (1 / 1307674368000.0 - z * (1 / 355687428096000.0)));
         const double c = 1 / 3628800.0 -
                          z * (1 / 479001600.0 -
                               z * (1 / 87178291200.0 - z * (1 / 20922789888000.0)));

@@ -47,6 +47,8 @@ typedef struct {
     DlhVariable *variable;
     DlhNode *mean, *std;
     DlhNode *draw; /* (nullable): a draw less the mean, of the batch */
+    /* (nullable), scalars that came with the draw: the sums of mean^2 + std^2 and of log std. */
+    DlhNode *squares, *log_std;
 } DlhWeightPosterior;
 
 /* What a supervised model makes of a batch. */

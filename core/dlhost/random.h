@@ -24,6 +24,18 @@ DLH_EXPORT DlhNode *dlh_bernoulli_draw (DlhStream *stream, DlhNode *p);
 /** dlh_rademacher: -1 or 1. */
 DLH_EXPORT DlhNode *dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType dtype,
                                     DlhShape shape);
+/**
+ * dlh_softplus_normal:
+ * @mean, @rho: of one shape and type, f32 or f64
+ * @squares: (out) (nullable): a scalar: the sum of mean^2 + s^2, s = softplus (rho)
+ * @log_std: (out) (nullable): a scalar: the sum of log s
+ * One pass draws, applies softplus and sums; another one, with what else is done to its result, is
+ * the gradient.
+ * Returns: s times standard normal numbers, those that dlh_normal() would be next; differentiable by
+ * @rho, as the sums are by both.
+ */
+DLH_EXPORT DlhNode *dlh_softplus_normal (DlhStream *stream, DlhNode *mean, DlhNode *rho,
+                                         DlhNode **squares, DlhNode **log_std);
 /** dlh_permutation: i64 (n): 0 .. n - 1 in random order. */
 DLH_EXPORT DlhNode *dlh_permutation (DlhGraph *graph, DlhStream *stream, gint64 n);
 

@@ -36,6 +36,9 @@ DlhNode *dlh_elementwise (const DlhOp *op, const double *params, DlhNode *const 
 #define dlh_elementwise_3(op, params, a, b, c)                                                     \
     dlh_elementwise (op, params, (DlhNode *[]){a, b, c}, 3)
 
+/* (u + v s^2) s' / s of one shape, s = softplus x: d (u log s + v s^2 / 2) / dx. */
+DlhNode *dlh_softplus_grad (DlhNode *x, DlhNode *u, DlhNode *v);
+
 /* The maker of an op of one operand that needs no thought. */
 #define MAKE_1(name)                                                                               \
     DlhNode *dlh_##name (DlhNode *x)                                                               \

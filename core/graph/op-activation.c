@@ -46,11 +46,8 @@ tanh_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 EW_SAMPLE_1 (tanh, -2, 2)
 EW_REJECT_INTEGER (tanh)
 const DlhOp dlh_op_tanh = {
-    EW_ROW (tanh),
-    .infer = dlh_infer_same,
-    .vjp = tanh_vjp,
-    .sample = tanh_sample,
-    .reject = tanh_reject,
+    EW_ROW (tanh),         .infer = dlh_infer_same, .vjp = tanh_vjp,
+    .sample = tanh_sample, .reject = tanh_reject,
 };
 MAKE_1 (tanh)
 
@@ -66,11 +63,8 @@ tanh_grad_vjp (DlhNode *z, DlhNode *dz, DlhNode **dx)
 
 SAMPLE_GRAD (tanh_grad, -2)
 const DlhOp dlh_op_tanh_grad = {
-    EW_ROW (tanh_grad),
-    .infer = dlh_infer_same,
-    .vjp = tanh_grad_vjp,
-    .sample = tanh_grad_sample,
-    .reject = tanh_grad_reject,
+    EW_ROW (tanh_grad),         .infer = dlh_infer_same,    .vjp = tanh_grad_vjp,
+    .sample = tanh_grad_sample, .reject = tanh_grad_reject,
 };
 
 /* sigmoid: dx = dy y (1 - y) */
@@ -90,11 +84,8 @@ sigmoid_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 EW_SAMPLE_1 (sigmoid, -2, 2)
 EW_REJECT_INTEGER (sigmoid)
 const DlhOp dlh_op_sigmoid = {
-    EW_ROW (sigmoid),
-    .infer = dlh_infer_same,
-    .vjp = sigmoid_vjp,
-    .sample = sigmoid_sample,
-    .reject = sigmoid_reject,
+    EW_ROW (sigmoid),         .infer = dlh_infer_same,  .vjp = sigmoid_vjp,
+    .sample = sigmoid_sample, .reject = sigmoid_reject,
 };
 MAKE_1 (sigmoid)
 
@@ -110,11 +101,8 @@ sigmoid_grad_vjp (DlhNode *z, DlhNode *dz, DlhNode **dx)
 
 SAMPLE_GRAD (sigmoid_grad, -2)
 const DlhOp dlh_op_sigmoid_grad = {
-    EW_ROW (sigmoid_grad),
-    .infer = dlh_infer_same,
-    .vjp = sigmoid_grad_vjp,
-    .sample = sigmoid_grad_sample,
-    .reject = sigmoid_grad_reject,
+    EW_ROW (sigmoid_grad),         .infer = dlh_infer_same,       .vjp = sigmoid_grad_vjp,
+    .sample = sigmoid_grad_sample, .reject = sigmoid_grad_reject,
 };
 
 /* softplus: dx = dy sigmoid x */
@@ -128,13 +116,59 @@ softplus_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 EW_SAMPLE_1 (softplus, -2, 2)
 EW_REJECT_INTEGER (softplus)
 const DlhOp dlh_op_softplus = {
-    EW_ROW (softplus),
-    .infer = dlh_infer_same,
-    .vjp = softplus_vjp,
-    .sample = softplus_sample,
-    .reject = softplus_reject,
+    EW_ROW (softplus),         .infer = dlh_infer_same,   .vjp = softplus_vjp,
+    .sample = softplus_sample, .reject = softplus_reject,
 };
 MAKE_1 (softplus)
+
+/* softplus_grad: y = (u + v s^2) s' / s, s = softplus x: the derivative of u log s + v s^2 / 2.
+ * With h = s' / s, h' = h (1 - s' - h) and (s^2)' = 2 s s'. */
+
+DlhNode *
+dlh_softplus_grad (DlhNode *x, DlhNode *u, DlhNode *v)
+{
+    return dlh_elementwise_3 (&dlh_op_softplus_grad, NULL, x, u, v);
+}
+
+static void
+softplus_grad_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
+{
+    DlhNode *x = dlh_node_input (y, 0), *v = dlh_node_input (y, 2), *zero = dlh_full_like (x, 0);
+    DlhNode *h = dlh_softplus_grad (x, dlh_full_like (x, 1), zero);
+    DlhNode *s = dlh_softplus (x), *slope = dlh_sigmoid (x);
+    DlhNode *rest = dlh_sub (dlh_offset (dlh_neg (slope), 1), h);
+
+    dx[0] = dlh_mul (dy, dlh_add (dlh_mul (y, rest),
+                                  dlh_scale (dlh_mul (v, dlh_mul (dlh_mul (s, slope), h)), 2)));
+    dx[1] = dlh_mul (dy, h);
+    dx[2] = dlh_mul (dy, dlh_mul (s, slope));
+}
+
+static DlhNode *
+softplus_grad_sample (DlhSample *s, guint which)
+{
+    DlhShape shape = dlh_sample_shape (s, 3, 4);
+
+    return which ? NULL
+                 : dlh_softplus_grad (dlh_sample_uniform (s, -2, 2, shape),
+                                      dlh_sample_uniform (s, -2, 2, shape),
+                                      dlh_sample_uniform (s, -2, 2, shape));
+}
+
+static DlhNode *
+softplus_grad_reject (DlhSample *s, guint which)
+{
+    DlhNode *x = which > 1 ? NULL : dlh_sample_uniform (s, -2, 2, dlh_shape (2, 3));
+
+    if (which == 0)
+        return dlh_softplus_grad (x, x, dlh_sample_uniform (s, -2, 2, dlh_shape (2, 2)));
+    return which == 1 ? dlh_softplus_grad (x, dlh_sample_index (s, 3, dlh_shape (2, 3)), x) : NULL;
+}
+
+const DlhOp dlh_op_softplus_grad = {
+    EW_ROW (softplus_grad),         .infer = dlh_infer_same,        .vjp = softplus_grad_vjp,
+    .sample = softplus_grad_sample, .reject = softplus_grad_reject,
+};
 
 /* relu: dx = dy where y > 0. From y, so that x need not be kept. */
 
@@ -153,12 +187,8 @@ relu_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 SAMPLE_AWAY (relu)
 EW_REJECT_BOOL (relu)
 const DlhOp dlh_op_relu = {
-    EW_ROW (relu),
-    .flags = DLH_OP_STEPWISE,
-    .infer = dlh_infer_number,
-    .vjp = relu_vjp,
-    .sample = relu_sample,
-    .reject = relu_reject,
+    EW_ROW (relu),   .flags = DLH_OP_STEPWISE, .infer = dlh_infer_number,
+    .vjp = relu_vjp, .sample = relu_sample,    .reject = relu_reject,
 };
 MAKE_1 (relu)
 
@@ -170,12 +200,8 @@ relu_grad_vjp (DlhNode *z, DlhNode *dz, DlhNode **dx)
 
 SAMPLE_GRAD (relu_grad, -2)
 const DlhOp dlh_op_relu_grad = {
-    EW_ROW (relu_grad),
-    .flags = DLH_OP_STEPWISE,
-    .infer = dlh_infer_same,
-    .vjp = relu_grad_vjp,
-    .sample = relu_grad_sample,
-    .reject = relu_grad_reject,
+    EW_ROW (relu_grad),   .flags = DLH_OP_STEPWISE,   .infer = dlh_infer_same,
+    .vjp = relu_grad_vjp, .sample = relu_grad_sample, .reject = relu_grad_reject,
 };
 
 /* leaky relu, by x: a slope may be negative. */
@@ -195,12 +221,8 @@ leaky_relu_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 SAMPLE_AWAY (leaky_relu, 0.1)
 EW_REJECT_INTEGER (leaky_relu, 0.1)
 const DlhOp dlh_op_leaky_relu = {
-    EW_ROW (leaky_relu),
-    .flags = DLH_OP_STEPWISE,
-    .infer = dlh_infer_same,
-    .vjp = leaky_relu_vjp,
-    .sample = leaky_relu_sample,
-    .reject = leaky_relu_reject,
+    EW_ROW (leaky_relu),   .flags = DLH_OP_STEPWISE,    .infer = dlh_infer_same,
+    .vjp = leaky_relu_vjp, .sample = leaky_relu_sample, .reject = leaky_relu_reject,
 };
 
 DlhNode *
@@ -223,12 +245,8 @@ make_leaky_relu_grad (DlhNode *x, DlhNode *dy)
 
 SAMPLE_GRAD (leaky_relu_grad, -2)
 const DlhOp dlh_op_leaky_relu_grad = {
-    EW_ROW (leaky_relu_grad),
-    .flags = DLH_OP_STEPWISE,
-    .infer = dlh_infer_same,
-    .vjp = leaky_relu_grad_vjp,
-    .sample = leaky_relu_grad_sample,
-    .reject = leaky_relu_grad_reject,
+    EW_ROW (leaky_relu_grad),   .flags = DLH_OP_STEPWISE,         .infer = dlh_infer_same,
+    .vjp = leaky_relu_grad_vjp, .sample = leaky_relu_grad_sample, .reject = leaky_relu_grad_reject,
 };
 
 /* elu: x, or alpha (e^x - 1) below 0, where dy/dx = y + alpha. */
@@ -248,11 +266,8 @@ elu_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 SAMPLE_AWAY (elu, 0.7)
 EW_REJECT_INTEGER (elu, 0.7)
 const DlhOp dlh_op_elu = {
-    EW_ROW (elu),
-    .infer = dlh_infer_same,
-    .vjp = elu_vjp,
-    .sample = elu_sample,
-    .reject = elu_reject,
+    EW_ROW (elu),         .infer = dlh_infer_same, .vjp = elu_vjp,
+    .sample = elu_sample, .reject = elu_reject,
 };
 
 DlhNode *
@@ -296,11 +311,8 @@ elu_grad_reject (DlhSample *s, guint which)
 }
 
 const DlhOp dlh_op_elu_grad = {
-    EW_ROW (elu_grad),
-    .infer = dlh_infer_same,
-    .vjp = elu_grad_vjp,
-    .sample = elu_grad_sample,
-    .reject = elu_grad_reject,
+    EW_ROW (elu_grad),         .infer = dlh_infer_same,   .vjp = elu_grad_vjp,
+    .sample = elu_grad_sample, .reject = elu_grad_reject,
 };
 
 /* gelu: y = x Phi(x), dy/dx = Phi(x) + x phi(x) */
@@ -318,11 +330,8 @@ gelu_vjp (DlhNode *y, DlhNode *dy, DlhNode **dx)
 EW_SAMPLE_1 (gelu, -2, 2)
 EW_REJECT_INTEGER (gelu)
 const DlhOp dlh_op_gelu = {
-    EW_ROW (gelu),
-    .infer = dlh_infer_same,
-    .vjp = gelu_vjp,
-    .sample = gelu_sample,
-    .reject = gelu_reject,
+    EW_ROW (gelu),         .infer = dlh_infer_same, .vjp = gelu_vjp,
+    .sample = gelu_sample, .reject = gelu_reject,
 };
 MAKE_1 (gelu)
 
@@ -351,9 +360,10 @@ dlh_activation (DlhNode *x, const char *name)
         const char *name;
         DlhNode *(*make) (DlhNode *x);
     } makers[] = {
-        {"relu", dlh_relu},     {"tanh", dlh_tanh},         {"sigmoid", dlh_sigmoid},
-        {"elu", elu_usual},     {"gelu", dlh_gelu},         {"softplus", dlh_softplus},
-        {"identity", identity}, {"leaky_relu", leaky_relu_usual},
+        {"relu", dlh_relu},       {"tanh", dlh_tanh},
+        {"sigmoid", dlh_sigmoid}, {"elu", elu_usual},
+        {"gelu", dlh_gelu},       {"softplus", dlh_softplus},
+        {"identity", identity},   {"leaky_relu", leaky_relu_usual},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS (makers); i++)

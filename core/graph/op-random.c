@@ -5,21 +5,12 @@
 #include <string.h>
 #include <dlhost/elementwise.h>
 #include <dlhost/sample.h>
-#include "cpu/draw.h"
-#include "graph/private.h"
+#include "graph/random.h"
 
-typedef struct {
-    gint64 key[2];
-    gint64 index;
-    gint64 dtype;
-    gint64 rank;
-    gint64 dims[DLH_MAX_RANK];
-} DrawAttrs;
-
-static DlhDraw
-draw_of (const DlhCall *call)
+DlhDraw
+dlh_draw_of (const DlhCall *call)
 {
-    const DrawAttrs *a = call->node->attrs;
+    const DlhDrawAttrs *a = call->node->attrs;
     DlhDraw draw = {{(guint32) a->key[0], (guint32) a->key[1]},
                     (guint32) a->index,
                     (guint64) *(const gint64 *) call->in[0]};
@@ -33,10 +24,10 @@ count_of (const DlhCall *call)
     return (gsize) dlh_shape_count (call->node->shape);
 }
 
-static gboolean
-check_draw (const DlhNode *node, DlhDType dtype, DlhShape shape, GError **error)
+gboolean
+dlh_draw_check (const DlhNode *node, DlhDType dtype, DlhShape shape, GError **error)
 {
-    const DrawAttrs *a = node->attrs;
+    const DlhDrawAttrs *a = node->attrs;
     const DlhNode *counter = node->inputs[0];
     g_autofree char *text = dlh_shape_to_string (shape);
 
@@ -67,11 +58,11 @@ check_draw (const DlhNode *node, DlhDType dtype, DlhShape shape, GError **error)
 static gboolean
 draw_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError **error)
 {
-    const DrawAttrs *a = node->attrs;
+    const DlhDrawAttrs *a = node->attrs;
 
     *dtype = (DlhDType) a->dtype;
     *shape = dlh_shape_make ((guint) a->rank, a->dims);
-    return check_draw (node, *dtype, *shape, error);
+    return dlh_draw_check (node, *dtype, *shape, error);
 }
 
 // Input 1 gives type and shape.
@@ -80,7 +71,7 @@ bernoulli_infer (const DlhNode *node, DlhDType *dtype, DlhShape *shape, GError *
 {
     *dtype = node->inputs[1]->dtype;
     *shape = node->inputs[1]->shape;
-    return check_draw (node, *dtype, *shape, error);
+    return dlh_draw_check (node, *dtype, *shape, error);
 }
 
 // Input 1 numbers the rows.
@@ -105,7 +96,7 @@ typedef void (*DrawRows) (const DlhDraw *draw, DlhDType dtype, const gint64 *row
 static gboolean
 rows_run (const DlhCall *call, DrawRows fill, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
     const gint64 *rows = call->in[1];
     gint64 n = call->node->shape.dims[0], count = (gint64) count_of (call);
     gint64 width = n ? count / n : 0;
@@ -137,7 +128,7 @@ normal_rows_run (const DlhCall *call, GError **error)
 static gboolean
 uniform_run (const DlhCall *call, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
 
     (void) error;
     dlh_draw_uniform (&draw, call->node->dtype, call->out, count_of (call));
@@ -147,7 +138,7 @@ uniform_run (const DlhCall *call, GError **error)
 static gboolean
 normal_run (const DlhCall *call, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
 
     (void) error;
     dlh_draw_normal (&draw, call->node->dtype, call->out, count_of (call));
@@ -157,7 +148,7 @@ normal_run (const DlhCall *call, GError **error)
 static gboolean
 bernoulli_run (const DlhCall *call, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
 
     (void) error;
     dlh_draw_bernoulli (&draw, call->node->dtype, call->in[1], call->out, count_of (call));
@@ -167,7 +158,7 @@ bernoulli_run (const DlhCall *call, GError **error)
 static gboolean
 rademacher_run (const DlhCall *call, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
 
     (void) error;
     dlh_draw_rademacher (&draw, call->node->dtype, call->out, count_of (call));
@@ -177,7 +168,7 @@ rademacher_run (const DlhCall *call, GError **error)
 static gboolean
 permutation_run (const DlhCall *call, GError **error)
 {
-    DlhDraw draw = draw_of (call);
+    DlhDraw draw = dlh_draw_of (call);
 
     (void) error;
     dlh_draw_permutation (&draw, call->out, count_of (call));
@@ -328,7 +319,7 @@ normal_rows_reject (DlhSample *s, guint which)
         .size = sizeof (DlhOp),                                                                    \
         .name = #row,                                                                              \
         .n_inputs = n,                                                                             \
-        .attrs_size = sizeof (DrawAttrs),                                                          \
+        .attrs_size = sizeof (DlhDrawAttrs),                                                          \
         .flags = DLH_OP_NOT_SMOOTH,                                                                \
         .infer = rule,                                                                             \
         .run = family##_run,                                                                       \
@@ -346,7 +337,8 @@ ROW (normal_rows, 2, rows_infer, normal_rows);
 
 const DlhOp *const dlh_ops_random[] = {&op_uniform,     &op_normal,       &op_bernoulli_draw,
                                        &op_rademacher,  &op_permutation,  &op_uniform_rows,
-                                       &op_normal_rows, NULL};
+                                       &op_normal_rows, &dlh_op_softplus_normal,
+                                       NULL};
 
 DlhStream *
 dlh_node_stream (const DlhNode *node)
@@ -363,14 +355,13 @@ dlh_node_stream (const DlhNode *node)
     return counter ? dlh_store_stream (counter->store, counter->name + strlen (prefix)) : NULL;
 }
 
-static DlhNode *
-draw_new (const DlhOp *op, DlhGraph *graph, DlhStream *stream, DlhNode *p, DlhDType dtype,
-          DlhShape shape)
+DlhNode *
+dlh_draw_node (const DlhOp *op, DlhGraph *graph, DlhStream *stream, DlhNode **inputs,
+               DlhDType dtype, DlhShape shape)
 {
-    DrawAttrs a = {.key = {stream->key[0], stream->key[1]}, .dtype = dtype, .rank = shape.rank};
+    DlhDrawAttrs a = {.key = {stream->key[0], stream->key[1]}, .dtype = dtype, .rank = shape.rank};
     g_autoptr (GError) error = NULL;
     DlhVariable *counter = dlh_stream_counter (stream, &error);
-    DlhNode *inputs[2] = {NULL, p};
 
     if (!counter)
         return dlh_graph_fail (graph, error->code, "%s: %s", op->name, error->message);
@@ -380,9 +371,17 @@ draw_new (const DlhOp *op, DlhGraph *graph, DlhStream *stream, DlhNode *p, DlhDT
     return dlh_node_new (op, inputs, op->n_inputs, &a);
 }
 
-// The rows that a draw of @shape is to be made by, NULL for all at once.
 static DlhNode *
-rows_of (DlhGraph *graph, DlhShape shape)
+draw_new (const DlhOp *op, DlhGraph *graph, DlhStream *stream, DlhNode *p, DlhDType dtype,
+          DlhShape shape)
+{
+    DlhNode *inputs[2] = {NULL, p};
+
+    return dlh_draw_node (op, graph, stream, inputs, dtype, shape);
+}
+
+DlhNode *
+dlh_draw_rows (DlhGraph *graph, DlhShape shape)
 {
     DlhNode *rows = dlh_graph_rows (graph);
 
@@ -395,7 +394,7 @@ rows_of (DlhGraph *graph, DlhShape shape)
 DlhNode *
 dlh_uniform (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
-    DlhNode *rows = rows_of (graph, shape);
+    DlhNode *rows = dlh_draw_rows (graph, shape);
 
     return draw_new (rows ? &op_uniform_rows : &op_uniform, graph, stream, rows, dtype, shape);
 }
@@ -403,7 +402,7 @@ dlh_uniform (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 DlhNode *
 dlh_normal (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
-    DlhNode *rows = rows_of (graph, shape);
+    DlhNode *rows = dlh_draw_rows (graph, shape);
 
     return draw_new (rows ? &op_normal_rows : &op_normal, graph, stream, rows, dtype, shape);
 }
@@ -415,7 +414,7 @@ dlh_bernoulli_draw (DlhStream *stream, DlhNode *p)
 
     if (dlh_node_failed (p))
         return p;
-    if (rows_of (graph, dlh_node_shape (p))) {
+    if (dlh_draw_rows (graph, dlh_node_shape (p))) {
         DlhNode *u = dlh_uniform (graph, stream, dlh_node_dtype (p), dlh_node_shape (p));
 
         return dlh_cast (dlh_less (u, dlh_stop_gradient (p)), dlh_node_dtype (p));
@@ -426,7 +425,7 @@ dlh_bernoulli_draw (DlhStream *stream, DlhNode *p)
 DlhNode *
 dlh_rademacher (DlhGraph *graph, DlhStream *stream, DlhDType dtype, DlhShape shape)
 {
-    if (rows_of (graph, shape)) {
+    if (dlh_draw_rows (graph, shape)) {
         DlhNode *u = dlh_uniform (graph, stream, dtype, shape);
 
         return dlh_where (dlh_less (u, dlh_full_like (u, 0.5)), dlh_full_like (u, -1),

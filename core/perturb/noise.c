@@ -26,18 +26,28 @@ normal (DlhWeight *w, DlhStream *stream, gint64 n)
 }
 
 static DlhNode *
-gaussian_std (DlhWeight *w)
+gaussian_rho (DlhWeight *w)
 {
     const double sigma = MAX (dlh_weight_sigma (w, 0.05), 1e-30);
     // log (exp sigma - 1), which does not overflow
     const double rho = sigma > 30 ? sigma : log (expm1 (sigma));
 
-    return dlh_softplus (dlh_weight_parameter (w, "rho", (DlhInit){DLH_INIT_CONSTANT, rho, 0}));
+    return dlh_weight_parameter (w, "rho", (DlhInit){DLH_INIT_CONSTANT, rho, 0});
 }
 
 static DlhNode *
+gaussian_std (DlhWeight *w)
+{
+    return dlh_softplus (gaussian_rho (w));
+}
+
+// One draw is made with what its divergence from a prior needs, which is taken if asked for.
+static DlhNode *
 gaussian_draw (DlhWeight *w, DlhStream *stream, gint64 n)
 {
+    if (!n)
+        return dlh_softplus_normal (stream, dlh_as_noise (dlh_weight_mean (w)), gaussian_rho (w),
+                                    &w->squares, &w->log_std);
     return dlh_mul (dlh_weight_std (w), normal (w, stream, n));
 }
 

@@ -125,9 +125,15 @@ add_posteriors (DlhPerturb *p, DlhObjective *objective)
 
         if (w->obstacle)
             continue;
-        list[objective->n_posteriors++] =
-            (DlhWeightPosterior){sizeof *list, w->variable, dlh_weight_mean (w), dlh_weight_std (w),
-                                 w->is_bias && p->fresh ? NULL : w->draw};
+        list[objective->n_posteriors++] = (DlhWeightPosterior){.size = sizeof *list,
+                                                               .variable = w->variable,
+                                                               .mean = dlh_weight_mean (w),
+                                                               .std = dlh_weight_std (w),
+                                                               .draw = w->draw,
+                                                               .squares = w->squares,
+                                                               .log_std = w->log_std};
+        if (w->is_bias && p->fresh)
+            list[objective->n_posteriors - 1].draw = NULL;
     }
 }
 

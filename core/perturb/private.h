@@ -55,6 +55,7 @@ struct _DlhWeight {
     /* Made when first asked for. */
     DlhNode *mean, *std, *draw, *draws;
     DlhNode *signs[2];
+    DlhNode *squares, *log_std; /* (nullable): sums that came with the draw */
     gboolean may_round;    /* an estimator has asked for products that may be rounded */
     const char *unrounded; /* why they are not */
 };

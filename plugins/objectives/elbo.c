@@ -20,10 +20,17 @@ static DlhNode *
 gaussian_kl (const DlhWeightPosterior *q, double prior_std)
 {
     const double n = (double)dlh_shape_count (dlh_node_shape (q->mean));
-    DlhNode *squares = dlh_add (dlh_square (q->std), dlh_square (q->mean));
-    DlhNode *terms = dlh_sub (dlh_scale (squares, 0.5 / (prior_std * prior_std)), dlh_log (q->std));
+    const double share = 0.5 / (prior_std * prior_std);
+    DlhNode *sum;
 
-    return dlh_offset (dlh_sum_all (terms), n * (log (prior_std) - 0.5));
+    if (q->squares) {
+        sum = dlh_sub (dlh_scale (q->squares, share), q->log_std);
+    } else {
+        DlhNode *squares = dlh_add (dlh_square (q->std), dlh_square (q->mean));
+
+        sum = dlh_sum_all (dlh_sub (dlh_scale (squares, share), dlh_log (q->std)));
+    }
+    return dlh_offset (sum, n * (log (prior_std) - 0.5));
 }
 
 // log N (w; 0, std^2) + log share, less log (2 pi) / 2.
