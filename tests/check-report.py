@@ -392,6 +392,36 @@ def equals():
     assert marked == [[False, False, True, True], [False] * 4], marked
 
 
+def many_metrics():
+    names = [f"slope_{i:02}" for i in range(80)] + ["test_loss"]
+    write_run("run", [record(s, **{name: s + 1 for name in names}) for s in range(3)]
+              + [record(2, "final", test_loss=3)])
+    text = report("run", "--out=out", "--format=html,svg")
+    # What is measured on test data goes before all else.
+    assert "60 of 81 metrics are shown; --metrics=" in text, text
+    assert len(os.listdir("out")) == 61 and os.path.exists("out/loss.svg"), os.listdir("out")
+    assert "60 of 81 metrics" in Page(read("out/index.html")).text
+    text = report("run", "--out=some", "--format=svg", "--metrics=slope/7?,slope/1*")
+    assert sorted(os.listdir("some")) == [f"slope-{i}.svg" for i in (*range(10, 20), *range(70, 80))]
+    assert "metrics are shown" not in text and "loss" not in text, text
+    report("run", "--out=all", "--format=svg", "--metrics=*")
+    assert len(os.listdir("all")) == 81
+    assert "'slope' matches no metric of these runs: there are test/loss, slope/00" in report(
+        "run", "--metrics=slope", code=2)
+
+
+def several_at_a_step():
+    write_run("run", [record(s, batch_size=b, noise_v=s + 1 / b, alpha_v=s)
+                      for s in (1, 2) for b in (1, 4)]
+              + [record(s, "step", train_loss=s) for s in (1, 2)]
+              + [record(s, train_loss=s + 9) for s in (1, 2)] + [record(2, "final", train_loss=3)])
+    text = report("run", "--out=out", "--format=html,svg")
+    # Means over steps, an evaluation and the end at one step are no repetition.
+    assert sorted(os.listdir("out")) == ["index.html", "loss.svg"], os.listdir("out")
+    assert "3 metrics were recorded several times at a step" in text, text
+    assert "noise/v" not in text
+
+
 def missing_gnuplot():
     three_seeds()
     text = report("runs", code=1, env={**os.environ, "PATH": "/nonexistent"})
@@ -428,6 +458,8 @@ case("/report/scales/begin-at-zero", begin_at_zero)
 case("/report/summary/equals-equally-marked", equals)
 case("/report/pictures/embedded", pictures)
 case("/report/differences/first", differences)
+case("/report/many-metrics/capped-or-chosen", many_metrics)
+case("/report/several-at-a-step/no-curve", several_at_a_step)
 case("/report/gnuplot-missing/says-what-to-install", missing_gnuplot)
 case("/report/bad-input/refused", refusals)
 results.finish()

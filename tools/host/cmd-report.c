@@ -14,6 +14,8 @@ static const Flag report_flags[] = {
     {"log-y", "auto|yes|no", "logarithmic vertical axis (default: auto)"},
     {"smooth", "N", "mean over N records, or below 1 the weight of an exponential mean"},
     {"band", "error|range", "over seeds: standard error of the mean, or smallest to largest"},
+    {"metrics", "PATTERN,...",
+     "which metrics: names, * and ? stand for any (default: the first 60)"},
     {"title", "TEXT", "heading of the page"},
     {NULL},
 };
@@ -113,6 +115,7 @@ report_run (Invocation *inv, GError **error)
             : inv->operands->len == 1      ? g_path_get_basename (first)
                                            : g_strdup_printf ("%u runs compared", runs->len);
     options.title = title;
+    options.metrics = invocation_flag (inv, "metrics");
     if (!report_write (runs, dir, &options, &summary, error))
         return -1;
     printf ("%s\nreport: %s%s\n", summary, dir, options.html ? "/index.html" : "");

@@ -67,7 +67,7 @@ typedef struct {
     RunData *run;
     GHashTable *by_name; /* name -> Series */
     double step, wall, cpu;
-    gboolean has_step, is_final;
+    gboolean has_step, is_final, is_evaluation;
     GPtrArray *names; /* char*: of this record */
     GArray *values;   /* double */
 } Reader;
@@ -90,6 +90,7 @@ see_member (const char *key, double value, const char *text, gpointer data)
 
     if (strcmp (key, "event") == 0) {
         r->is_final = text && strcmp (text, "final") == 0;
+        r->is_evaluation = text && strcmp (text, "eval") == 0;
     } else if (strcmp (key, "step") == 0) {
         r->step = value;
         r->has_step = isfinite (value);
@@ -124,10 +125,14 @@ keep_record (Reader *r)
             s = g_new0 (Series, 1);
             s->name = g_strdup (r->names->pdata[i]);
             s->points = g_array_new (FALSE, FALSE, sizeof (Point));
+            s->evaluated = NAN;
             g_ptr_array_add (r->run->series, s);
             g_hash_table_insert (r->by_name, s->name, s);
         }
         g_array_append_val (s->points, point);
+        s->repeated |= r->is_evaluation && s->evaluated == r->step;
+        if (r->is_evaluation)
+            s->evaluated = r->step;
     }
     r->run->finished |= r->is_final;
     r->run->steps = MAX (r->run->steps, r->step);
@@ -142,7 +147,7 @@ read_line (Reader *r, const char *line, gsize n)
 {
     g_ptr_array_set_size (r->names, 0);
     g_array_set_size (r->values, 0);
-    r->has_step = r->is_final = FALSE;
+    r->has_step = r->is_final = r->is_evaluation = FALSE;
     r->wall = r->cpu = NAN;
     r->run->lines++;
     if (record_scan (line, n, see_member, r) && r->has_step)

@@ -10,8 +10,10 @@ typedef struct {
 } Point;
 
 typedef struct {
-    char *name;     /* "test/loss" */
-    GArray *points; /* Point, by rising step, one a step */
+    char *name;        /* "test/loss" */
+    GArray *points;    /* Point, by rising step, one a step */
+    gboolean repeated; /* evaluated several times at a step: the points are not all there was */
+    double evaluated;  /* while reading: the step of the last evaluation */
 } Series;
 
 typedef struct {

@@ -130,13 +130,13 @@ write_page (GPtrArray *groups, GPtrArray *tables, GPtrArray *figures, GPtrArray 
 }
 
 static GPtrArray *
-report_tables (GPtrArray *groups, const ReportOptions *options)
+report_tables (GPtrArray *groups, const ReportOptions *options, const char *note)
 {
     GPtrArray *tables = g_ptr_array_new ();
 
     for (guint i = 0; options->tables && i < options->tables->len; i++)
         g_ptr_array_add (tables, options->tables->pdata[i]);
-    g_ptr_array_add (tables, summary_of_groups (groups));
+    g_ptr_array_add (tables, summary_of_groups (groups, note));
     g_ptr_array_add (tables, summary_of_runs (groups));
     return tables;
 }
@@ -146,12 +146,13 @@ report_write (GPtrArray *runs, const char *dir, const ReportOptions *options, ch
               GError **error)
 {
     g_autoptr (GPtrArray) groups = groups_new (runs);
-    g_autoptr (GPtrArray) figures = curves_figures (groups, &options->curves, error);
     g_autoptr (GPtrArray) kept = kept_figures (groups);
-    g_autoptr (GPtrArray) all = g_ptr_array_new (), tables = NULL, drawings = NULL;
+    g_autoptr (GPtrArray) all = g_ptr_array_new (), figures = NULL, tables = NULL, drawings = NULL;
+    g_autofree char *note = NULL;
     gboolean ok;
 
-    if (!figures)
+    if (!metrics_pick (groups, options->metrics, &note, error) ||
+        !(figures = curves_figures (groups, &options->curves, error)))
         return FALSE;
     for (guint i = 0; options->figures && i < options->figures->len; i++)
         g_ptr_array_add (all, options->figures->pdata[i]);
@@ -166,11 +167,14 @@ report_write (GPtrArray *runs, const char *dir, const ReportOptions *options, ch
                      g_strerror (errno));
         return FALSE;
     }
-    tables = report_tables (groups, options);
+    tables = report_tables (groups, options, note);
     ok = write_figures (all, drawings, dir, options, error) &&
          (!options->html || write_page (groups, tables, all, drawings, dir, options->title, error));
-    if (summary)
-        *summary = ok ? table_to_text (tables->pdata[tables->len - 2]) : NULL;
+    if (summary && ok) {
+        g_autofree char *text = table_to_text (tables->pdata[tables->len - 2]);
+
+        *summary = g_strconcat (text, note, note ? "\n" : NULL, NULL);
+    }
     for (guint i = options->tables ? options->tables->len : 0; i < tables->len; i++)
         table_free (tables->pdata[i]);
     return ok;

@@ -9,8 +9,9 @@ typedef struct {
     CurveOptions curves;
     gboolean html, svg, png;
     const char *title;
-    GPtrArray *tables;  /* (nullable): Table, before the summary */
-    GPtrArray *figures; /* (nullable): Figure, before the curves */
+    const char *metrics; /* (nullable): patterns of the names that are shown, with commas between */
+    GPtrArray *tables;   /* (nullable): Table, before the summary */
+    GPtrArray *figures;  /* (nullable): Figure, before the curves */
 } ReportOptions;
 
 /* The runs named by @paths: run folders, sweeps, folders of run folders.
@@ -20,8 +21,13 @@ GPtrArray *report_read (GPtrArray *paths, GError **error);
 gboolean report_write (GPtrArray *runs, const char *dir, const ReportOptions *options,
                        char **summary, GError **error);
 
+/* Leaves the runs no more metrics than one looks at, or those that match one of @patterns. @note:
+ * (out) (transfer full) (nullable): what was left out. DLH_ERROR_OPTION when none matches. */
+gboolean metrics_pick (GPtrArray *groups, const char *patterns, char **note, GError **error);
+
 /* Tables. */
-Table *summary_of_groups (GPtrArray *groups);
+/* @note: (nullable): what to say below. */
+Table *summary_of_groups (GPtrArray *groups, const char *note);
 Table *summary_of_runs (GPtrArray *groups);
 /* @keys: which settings; @marked: those that differ. */
 Table *settings_table (const char *title, GPtrArray *groups, GPtrArray *keys, GPtrArray *marked);

@@ -127,7 +127,7 @@ add_group_row (Table *t, GPtrArray *groups, guint i, GPtrArray *metrics)
 }
 
 Table *
-summary_of_groups (GPtrArray *groups)
+summary_of_groups (GPtrArray *groups, const char *note)
 {
     Table *t = table_new ("Summary");
     g_autoptr (GPtrArray) metrics = scored_metrics (groups);
@@ -143,9 +143,10 @@ summary_of_groups (GPtrArray *groups)
     add_metric_columns (t, metrics);
     for (guint i = 0; i < groups->len; i++)
         add_group_row (t, groups, i, metrics);
-    if (seeds)
-        t->note = g_strdup ("Mean \302\261 standard error over seeds. A group in which a run has "
-                            "no finite value has no mean.");
+    t->note = !seeds ? g_strdup (note)
+                     : g_strconcat ("Mean \302\261 standard error over seeds. A group in which a "
+                                    "run has no finite value has no mean.",
+                                    note ? " " : NULL, note, NULL);
     return t;
 }
 
