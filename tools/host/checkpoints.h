@@ -13,6 +13,9 @@ GHashTable *checkpoint_origin (DlhComponent *const *components);
 char *checkpoint_plugins_difference (GHashTable *origin, GHashTable *metadata);
 /* (transfer full) (nullable): the model that a checkpoint's @metadata name. */
 char *checkpoint_model (GHashTable *metadata);
+/* (transfer full) (nullable): options of model or data in which the run of a checkpoint's @metadata
+ * differs from the run of @origin. */
+char *checkpoint_options_difference (GHashTable *origin, GHashTable *metadata);
 
 /* The newest checkpoint, whole or not: (transfer full), or NULL with DLH_ERROR_DATA. */
 char *checkpoint_latest (const char *dir, gint64 *step, GError **error);

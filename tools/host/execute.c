@@ -21,6 +21,7 @@ typedef struct {
     Progress progress;
     char *config_json;
     GHashTable *origin; /* what goes into a checkpoint beside the variables */
+    GHashTable *begun;  /* (nullable): of the checkpoint that the run began from */
     guint keep;         /* checkpoints; 0: all */
 } Session;
 
@@ -34,6 +35,7 @@ session_clear (Session *s)
     progress_clear (&s->progress);
     g_free (s->config_json);
     g_clear_pointer (&s->origin, g_hash_table_unref);
+    g_clear_pointer (&s->begun, g_hash_table_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Session, session_clear)
@@ -297,7 +299,6 @@ static gboolean
 load_checkpoint (Session *s, GError **error)
 {
     const char *path = s->config->checkpoint, *file = s->config->named_by;
-    g_autoptr (GHashTable) metadata = NULL;
 
     if (path && file && !g_file_test (path, G_FILE_TEST_EXISTS)) {
         g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
@@ -306,8 +307,8 @@ load_checkpoint (Session *s, GError **error)
                      file, path);
         return FALSE;
     }
-    return !path || (dlh_store_load (s->store, path, &metadata, error) &&
-                     check_model (s, path, metadata, error));
+    return !path || (dlh_store_load (s->store, path, &s->begun, error) &&
+                     check_model (s, path, s->begun, error));
 }
 
 static gboolean
@@ -341,6 +342,21 @@ is_refusal (const GError *error)
         if (g_error_matches (error, DLH_ERROR, (int)codes[i]))
             return TRUE;
     return FALSE;
+}
+
+// Parameters that do not fit are those of other options: the file says which.
+static void
+explain_state (Session *s, GError **error)
+{
+    g_autofree char *difference =
+        s->begun ? checkpoint_options_difference (s->origin, s->begun) : NULL;
+
+    if (difference && g_error_matches (*error, DLH_ERROR, DLH_ERROR_STATE)) {
+        g_autoptr (GError) cause = g_steal_pointer (error);
+
+        g_set_error (error, cause->domain, cause->code, "%s; %s: %s", cause->message,
+                     s->config->checkpoint, difference);
+    }
 }
 
 int
@@ -379,5 +395,6 @@ execute (const Config *config, DlhRegistry *registry, const char *resume)
     }
     if (is_refusal (error))
         run_log_discard (&s.log);
+    explain_state (&s, &error);
     return fail (error);
 }
