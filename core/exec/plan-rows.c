@@ -13,7 +13,7 @@
 
 #define LEAST_ROWS 16    /* that two threads would share */
 #define SHARED_FLOPS 1e5 /* of a step that threads would share by itself; */
-#define LEAST_SHARED 2   /* so many make a run */
+#define LEAST_SHARED 6   /* so many make a run: with fewer, rows of all right factors cost more */
 #define LONG_FLOPS 2e9   /* of a step so long that waiting at its end is nothing */
 
 double
