@@ -12,16 +12,27 @@
 #define MUL_ADD(a, b, c) ((a) * (b) + (c))
 #endif
 
-#define HALF_EXPONENTS 64 /* 2^-64 of them, so that what lies between is a normal number */
+// Of an x whose bits are @bits, -|x|; none beyond -@farthest, but NaN is as far.
+static inline float
+down_f32 (guint32 bits, float farthest)
+{
+    guint32 far, near;
+    float y;
 
-// exp x, x <= 0: x = k log 2 + r, |r| <= log (2) / 2.
+    memcpy (&far, &farthest, sizeof far);
+    near = bits | 0x80000000u;
+    near = near < far ? near : far;
+    memcpy (&y, &near, sizeof y);
+    return y;
+}
+
+// exp x, -87 <= x <= 0: x = k log 2 + r, |r| <= log (2) / 2.
 static inline float
 decay_f32 (float x)
 {
     const float round = 0x1.8p23f; // x + round - round is x as a whole number
-    const float c = x < -104 ? -104 : x;
-    const float t = MUL_ADD (c, 1.44269504088896341f, round), k = t - round;
-    const float r = MUL_ADD (k, 2.12194440e-4f, MUL_ADD (k, -0.693359375f, c));
+    const float t = MUL_ADD (x, 1.44269504088896341f, round), k = t - round;
+    const float r = MUL_ADD (k, 2.12194440e-4f, MUL_ADD (k, -0.693359375f, x));
     const float p = MUL_ADD (
         MUL_ADD (MUL_ADD (MUL_ADD (0.0013814467f, r, 0.00836878041f), r, 0.0416683942f), r,
                  0.166665201f),
@@ -31,9 +42,9 @@ decay_f32 (float x)
 
     // The low bits of t are k.
     memcpy (&bits, &t, sizeof bits);
-    bits = (bits - 0x4b400000u + 127 + HALF_EXPONENTS) << 23;
+    bits = (bits << 23) + 0x3f800000u;
     memcpy (&scale, &bits, sizeof scale);
-    return (MUL_ADD (r * r, p, r) + 1) * scale * 0x1p-64f;
+    return MUL_ADD (MUL_ADD (r * r, p, r), scale, scale);
 }
 
 // log (1 + e), 0 <= e <= 1: 2 artanh z, z = e / (2 + e) <= 1/3.
@@ -50,7 +61,7 @@ log1p_unit_f32 (float e)
 static inline float
 softplus_f32 (float x, float e)
 {
-    return (x <= 0 ? 0 : x) + log1p_unit_f32 (e);
+    return (0 > x ? 0 : x) + log1p_unit_f32 (e);
 }
 
 /* (u + v s^2) s' / s. With e = exp (-|x|) not below a small number, s' / s goes to 1 as x falls, and
@@ -61,9 +72,12 @@ softplus_f32 (float x, float e)
 static inline float
 softplus_grad_f32 (float x, float u, float v)
 {
-    const float decay = decay_f32 (x <= 0 ? x : -x), e = decay <= SMALL_EXP ? SMALL_EXP : decay;
-    const float s = softplus_f32 (x, e);
+    guint32 bits;
+    float e, s;
 
+    memcpy (&bits, &x, sizeof bits);
+    e = decay_f32 (down_f32 (bits, -69));
+    s = softplus_f32 (x, e);
     return MUL_ADD (v, s * s, u) * (x <= 0 ? e : 1) / ((1 + e) * s);
 }
 

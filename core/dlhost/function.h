@@ -44,6 +44,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhFunction, dlh_function_unref)
  */
 DLH_EXPORT gboolean dlh_function_run (DlhFunction *function, DlhTensor *const *inputs,
                                       guint n_inputs, GError **error);
+/** dlh_function_set_stop: @asked: (nullable): is called between the steps of a run until the first
+ * that changes a variable; where it returns TRUE the run ends with DLH_ERROR_CANCELLED, and all is
+ * as before it: positions of random streams too. */
+DLH_EXPORT void dlh_function_set_stop (DlhFunction *function, gboolean (*asked) (gpointer data),
+                                       gpointer data);
 /** dlh_function_output: (transfer none): output @i, valid until the next run; NULL for an assign.
  * */
 DLH_EXPORT const DlhTensor *dlh_function_output (DlhFunction *function, guint i);

@@ -67,6 +67,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (DlhTrainer, dlh_trainer_free)
  * after the step, which has then been done. */
 DLH_EXPORT gboolean dlh_trainer_step (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                       GError **error);
+/** dlh_trainer_set_stop: @asked: (nullable): is called now and then within steps that score a
+ * population, which may take long; where it returns TRUE the step ends with DLH_ERROR_CANCELLED and
+ * no variable has changed: another call does the same step. */
+DLH_EXPORT void dlh_trainer_set_stop (DlhTrainer *trainer, gboolean (*asked) (gpointer data),
+                                      gpointer data);
 /** dlh_trainer_evaluate: the loss and metrics of a batch, with the model in evaluation mode. */
 DLH_EXPORT gboolean dlh_trainer_evaluate (DlhTrainer *trainer, DlhTensor *x, DlhTensor *y,
                                           GError **error);

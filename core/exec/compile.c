@@ -337,10 +337,13 @@ bind_steps (Binder *b, GError **error)
     DlhCompiler *c = b->c;
 
     b->f->instructions = g_new0 (DlhInstruction, c->steps->len + 1);
+    b->f->n_before_writes = c->steps->len;
     for (guint i = 0; i < c->steps->len; i++) {
         DlhStep *s = c->steps->pdata[c->order[i]];
         DlhInstruction *in = &b->f->instructions[b->f->n_instructions++];
 
+        if (s->writes && b->f->n_before_writes == c->steps->len)
+            b->f->n_before_writes = i;
         in->kind = s->kind;
         in->flops = s->flops;
         in->n_beside = s->position == s->begin ? s->end - s->begin + 1 : 0;

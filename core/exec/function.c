@@ -259,6 +259,23 @@ finish (DlhFunction *f)
     }
 }
 
+void
+dlh_function_set_stop (DlhFunction *function, gboolean (*asked) (gpointer data), gpointer data)
+{
+    function->stop = asked;
+    function->stop_data = data;
+}
+
+static gboolean
+is_stopped (DlhFunction *f, guint next, GError **error)
+{
+    if (!f->stop || next > f->n_before_writes || !f->stop (f->stop_data))
+        return FALSE;
+    g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                 "stopped before step %u of %u of a function", next + 1, f->n_instructions);
+    return TRUE;
+}
+
 gboolean
 dlh_function_run (DlhFunction *function, DlhTensor *const *inputs, guint n_inputs, GError **error)
 {
@@ -268,6 +285,8 @@ dlh_function_run (DlhFunction *function, DlhTensor *const *inputs, guint n_input
     for (guint i = 0; i < function->n_instructions;) {
         const DlhInstruction *in = &function->instructions[i];
 
+        if (is_stopped (function, i, error))
+            return FALSE;
         if (in->n_rows && in->n_beside > 1 && run_by_rows (function, i, in->n_beside)) {
             i += in->n_beside;
         } else if (!in->n_rows && in->n_beside > 1) {

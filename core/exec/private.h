@@ -182,5 +182,8 @@ struct _DlhFunction {
     GPtrArray *constants; /* DlhTensor* */
     void *arena;
     gsize arena_size;
+    guint n_before_writes; /* instructions, from the first on, that change no variable */
+    gboolean (*stop) (gpointer data); /* (nullable) */
+    gpointer stop_data;
     DlhFunction *diagnosis;
 };

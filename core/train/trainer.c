@@ -117,6 +117,8 @@ run_step (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **e
 {
     g_autoptr (GError) cause = NULL;
 
+    // Other steps are short.
+    dlh_function_set_stop (t->function, b->update->population ? t->stop : NULL, t->stop_data);
     if (dlh_function_run (t->function, inputs, n, &cause))
         return TRUE;
     if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_NUMERIC) && dlh_trainer_steps (t) > 0 &&
@@ -124,6 +126,13 @@ run_step (DlhTrainer *t, Built *b, DlhTensor *const *inputs, guint n, GError **e
         return TRUE;
     g_propagate_error (error, g_steal_pointer (&cause));
     return trainer_explain (t, t->function, inputs, n, error);
+}
+
+void
+dlh_trainer_set_stop (DlhTrainer *trainer, gboolean (*asked) (gpointer data), gpointer data)
+{
+    trainer->stop = asked;
+    trainer->stop_data = data;
 }
 
 gboolean

@@ -35,6 +35,8 @@ struct _DlhTrainer {
     gboolean noted;
     Built *last;
     DlhFunction *function;
+    gboolean (*stop) (gpointer data); /* (nullable) */
+    gpointer stop_data;
 };
 
 /* build.c */

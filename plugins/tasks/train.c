@@ -312,6 +312,43 @@ evaluate_last (Train *t, gint64 step, GError **error)
            (dlh_run_checkpoint_best (t->run, step, error) && save (t, step, error));
 }
 
+// A run that was asked to stop goes on from what is saved here.
+static gboolean
+stop_here (Train *t, gint64 step, GError **error)
+{
+    if (save (t, step, error))
+        g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
+                     "stopped at step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, step, t->total);
+    return FALSE;
+}
+
+static gboolean
+asked_to_stop (gpointer t)
+{
+    return dlh_run_should_stop (((Train *)t)->run);
+}
+
+static gboolean
+train_step (Train *t, gint64 step, GError **error)
+{
+    g_autoptr (GError) cause = NULL;
+    DlhTensor *x, *y;
+
+    if (!next_batch (t, step, &x, &y, error))
+        return FALSE;
+    if (!dlh_trainer_step (t->trainer, x, y, &cause)) {
+        if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_CANCELLED))
+            return stop_here (t, step, error);
+        g_propagate_error (error, g_steal_pointer (&cause));
+        return FALSE;
+    }
+    if (t->seen == (double)dlh_tensor_get_shape (x).dims[0])
+        for (guint i = 0; i < dlh_trainer_notes (t->trainer)->len; i++)
+            dlh_run_message (t->run, "%s", (const char *)dlh_trainer_notes (t->trainer)->pdata[i]);
+    accumulate (t, (double)dlh_tensor_get_shape (x).dims[0]);
+    return TRUE;
+}
+
 static gboolean
 train_loop (Train *t, GError **error)
 {
@@ -331,27 +368,14 @@ train_loop (Train *t, GError **error)
     if (step == 0 && !log_pictures (t, step, error))
         return FALSE;
     while (step < t->total && !stop) {
-        DlhTensor *x, *y;
-
-        if (!next_batch (t, step, &x, &y, error) || !dlh_trainer_step (t->trainer, x, y, error))
+        if (!train_step (t, step, error))
             return FALSE;
-        if (t->seen == (double)dlh_tensor_get_shape (x).dims[0])
-            for (guint i = 0; i < dlh_trainer_notes (t->trainer)->len; i++)
-                dlh_run_message (t->run, "%s",
-                                 (const char *)dlh_trainer_notes (t->trainer)->pdata[i]);
-        accumulate (t, (double)dlh_tensor_get_shape (x).dims[0]);
         step = dlh_trainer_steps (t->trainer);
         if (!after_step (t, step, &stop, error))
             return FALSE;
         dlh_run_progress (t->run, step, t->total, t->seen);
-        if (dlh_run_should_stop (t->run) && step < t->total) {
-            if (!save (t, step, error))
-                return FALSE;
-            g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
-                         "stopped at step %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, step,
-                         t->total);
-            return FALSE;
-        }
+        if (dlh_run_should_stop (t->run) && step < t->total)
+            return stop_here (t, step, error);
     }
     if (stop)
         dlh_run_message (t->run,
@@ -426,6 +450,8 @@ prepare (Train *t, GError **error)
     problem = dlh_problem_of (t->data);
     t->trainer =
         dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
+    if (t->trainer)
+        dlh_trainer_set_stop (t->trainer, asked_to_stop, t);
     return t->trainer && prepare_state (t, error);
 }
 
