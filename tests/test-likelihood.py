@@ -133,17 +133,49 @@ def array(values, shape, kind):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + struct.pack(f"<{len(values)}{kind}", *values)
 
 
-def clusters(counts, seed):
+def clusters(counts, seed, noise=(0.1, 0.1, 0.1, 0.1)):
     """Noisy copies of one picture a class, in any order."""
     chance, x, y = random.Random(seed), [], []
     for k, n in enumerate(counts):
         for _ in range(n):
-            x += [(1.0 if i % 4 == k else 0.0) + chance.gauss(0, 0.1) for i in range(16)]
+            x += [(1.0 if i % 4 == k else 0.0) + chance.gauss(0, noise[k]) for i in range(16)]
             y.append(k)
     order = list(range(len(y)))
     chance.shuffle(order)
     rows = [v for i in order for v in x[16 * i:16 * i + 16]]
     return array(rows, (len(y), 16), "f"), array([y[i] for i in order], (len(y),), "q")
+
+
+ODD_NOISE = (0.1, 0.12, 0.1, 0.115)
+
+
+def missing_modes_by_the_rule():
+    """A class is missed when its error is 1.5 times that of the others and 4 standard errors above it:
+    one that is only the one or only the other is not. Rare is not judged of a handful of draws."""
+    label = [row[0] for row in struct.iter_unpack("<q", clusters((60, 60, 60, 3), 7, ODD_NOISE)[1][-183 * 8:])]
+    for name, draws in (("all", 1000), ("some", 100)):
+        run("--task=likelihood", "--sampler=ais,temperatures=60,steps=5", "--task.chains=5", "--task.examples=183",
+            "--task.simulated=2", "--task.batch=183", f"--task.draws={draws}", "--threads=1",
+            "--model=vae,latents=2,encoder=[32],decoder=[32],likelihood=gaussian,variance=0.02",
+            f"--dataset=npy,path=four.npz,classes=4,x_train=x_{name},y_train=y_{name},x_test=x_odd,y_test=y_odd",
+            f"--checkpoint=modes-{name}/checkpoint-600.safetensors", f"--out={name}-odd")
+        errors = [float(row["reconstruction"]) for row in table(f"{name}-odd") if row["kind"] == "data"]
+        with open(DIR / f"{name}-odd" / "classes.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        ratios, deviations = [], []
+        for k in range(4):
+            mean, error = mean_and_error([e for e, one in zip(errors, label) if one == k])
+            rest, of_rest = mean_and_error([e for e, one in zip(errors, label) if one != k])
+            ratios.append(mean / rest)
+            deviations.append((mean - rest) / math.hypot(error, of_rest))
+        assert [row["missed"] for row in rows] == [str(int(r > 1.5 and d > 4)) for r, d in zip(ratios, deviations)], \
+            (rows, ratios, deviations)
+        if name == "all":
+            assert 1 < ratios[1] < 1.5 and deviations[1] > 4, (ratios, deviations)
+            assert ratios[3] > 1.5 and deviations[3] < 4, (ratios, deviations)
+        else:
+            # None of 100 draws, where 1.6 are to be expected.
+            assert float(rows[3]["prior_share"]) == 0 and rows[3]["rare"] == "0", rows
 
 
 def missing_modes_are_found():
@@ -153,6 +185,9 @@ def missing_modes_are_found():
         for name, counts in (("some", (300, 300, 300)), ("all", (300, 300, 300, 300)), ("test", (20, 20, 20, 20))):
             for prefix, data in zip("xy", clusters(counts, len(counts) + counts[0])):
                 file.writestr(f"{prefix}_{name}.npy", data)
+        # One class is surely worse than the others and not much, one of few examples much and not surely.
+        for prefix, data in zip("xy", clusters((60, 60, 60, 3), 7, ODD_NOISE)):
+            file.writestr(f"{prefix}_odd.npy", data)
     data = "--dataset=npy,path=four.npz,classes=4,x_train=x_{0},y_train=y_{0}"
     model = ["--model=vae,latents=2,encoder=[32],decoder=[32],likelihood=gaussian,variance=0.02", "--threads=1"]
     score = ["--task=likelihood", "--sampler=ais,temperatures=60,steps=5", "--task.chains=5", "--task.examples=80",
@@ -418,6 +453,7 @@ TESTS = [
     ("/likelihood/checkpoint/to-bounds", from_checkpoint_to_bounds),
     ("/likelihood/curve/bounds-meet", bounds_meet_with_temperatures),
     ("/likelihood/missing-modes/found", missing_modes_are_found),
+    ("/likelihood/missing-modes/by-the-rule", missing_modes_by_the_rule),
     ("/likelihood/kde/loses-to-ais", kde_loses_to_ais),
     ("/likelihood/files/hold-the-weights", weights_are_in_the_file),
     ("/likelihood/batches/do-not-matter", batches_do_not_matter),
