@@ -147,6 +147,12 @@ def whole():
     assert os.listdir("new") == ["results.md"] and "![" not in open("new/results.md", encoding="utf-8").read()
 
 
+def no_place():
+    write(RECIPE)
+    message = reproduce("./tiny.json", "--out=tiny.json/out", code=1)
+    assert message == "dlhost: tiny.json/out: cannot write into the folder: Not a directory\n", message
+
+
 def figures():
     write(RECIPE)
     reproduce("./tiny.json", "--scale=smoke", "--out=out", "--quiet", env=os.environ)
@@ -194,8 +200,12 @@ def stopped():
     assert "go on with" in message, message
     reproduce("./tiny.json", "--out=out", "--tabulate")
     assert {row["runs"] for row in rows("out/results.md")[0].values()} == {"0 of 2"}
+    # What has not been tried has not failed either.
+    assert [(row["settings tried"], row["chosen"]) for row in rows("out/results.md")[1].values()] == [
+        ("0 of 3", "none yet"), ("0 of 3", "none yet"), ("1", "as given")]
     reproduce("./tiny.json", "--out=out")
     assert rows("out/results.md")[0]["Adam"]["runs"] == "2 of 2"
+    assert {row["settings tried"] for row in rows("out/results.md")[1].values()} == {"3", "1"}
 
 
 def failures():
@@ -425,6 +435,7 @@ def refusals():
 
 
 results.run_apart("/reproduce/whole/as-computed", whole)
+results.run_apart("/reproduce/folder/one-message", no_place)
 results.run_apart("/reproduce/figures/drawn", figures)
 results.run_apart("/reproduce/again/nothing-runs-twice", again)
 results.run_apart("/reproduce/stopped/goes-on", stopped)

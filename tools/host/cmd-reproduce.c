@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* `dlhost reproduce`: a paper's experiments from nothing. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <glib/gstdio.h>
 #include "execute.h"
 #include "report/figure.h"
 #include "reproduce/find.h"
@@ -171,9 +174,13 @@ run_all (Invocation *inv, const Recipe *recipe, const char *scale, const Reprodu
     g_autoptr (GString) page = g_string_new (head);
     int worst = EXIT_SUCCESS;
 
-    // Sweeps make it; where none has begun nobody has.
-    g_mkdir_with_parents (options->dir, 0777);
-
+    // Sweeps make their folders in it, and would each say why they cannot.
+    if (g_mkdir_with_parents (options->dir, 0777) != 0 ||
+        g_access (options->dir, W_OK | X_OK) != 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_IO, "%s: cannot write into the folder: %s",
+                     options->dir, g_strerror (errno));
+        return -1;
+    }
     for (guint i = 0; i < recipe->experiments->len; i++) {
         const RecipeExperiment *e = recipe->experiments->pdata[i];
         Outcome *o;

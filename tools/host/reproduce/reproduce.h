@@ -13,6 +13,7 @@ typedef struct {
     char *chosen;         /* (nullable): "lr=0.1, momentum=0.9"; NULL: not tuned */
     char *edges;          /* (nullable): keys whose best value is an end of the axis: "lr" */
     double tuned;         /* the metric that chose, NaN: not tuned */
+    guint tried;          /* settings whose runs of the tuning have ended */
     GPtrArray *runs;      /* RunData: final runs that finished, with their evaluations' metrics */
     guint wanted, failed; /* final runs; of them those that failed */
     guint lacking;        /* evaluations of them that have not succeeded */

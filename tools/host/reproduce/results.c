@@ -253,14 +253,20 @@ reproduce_tuning (const Outcome *o)
     table_add_column (t, "at an end of its grid");
     for (guint i = 0; i < o->arms->len; i++) {
         const ArmOutcome *a = o->arms->pdata[i];
+        guint budget = recipe_arm_budget (e, a->arm);
+        gboolean is_partial = a->tried < budget && a->arm->grid->len;
 
         table_add_row (t, -1);
         table_add_cell (t, g_strdup (a->arm->title), CELL_HEAD);
-        table_add_cell (t, g_strdup_printf ("%u", recipe_arm_budget (e, a->arm)), CELL_NUMBER);
         table_add_cell (t,
-                        g_strdup (a->chosen           ? a->chosen
-                                  : a->arm->grid->len ? "none succeeded"
-                                                      : "as given"),
+                        is_partial ? g_strdup_printf ("%u of %u", a->tried, budget)
+                                   : g_strdup_printf ("%u", budget),
+                        CELL_NUMBER);
+        table_add_cell (t,
+                        g_strdup (a->chosen            ? a->chosen
+                                  : !a->arm->grid->len ? "as given"
+                                  : is_partial         ? "none yet"
+                                                       : "none succeeded"),
                         CELL_TEXT);
         table_add_cell (t, table_number (a->tuned), CELL_NUMBER);
         table_add_cell (t, g_strdup (a->edges ? a->edges : ""), CELL_TEXT);

@@ -136,6 +136,26 @@ note_edge (ArmOutcome *a, const SweepSetting *s, GString *edges)
                                 s->option ? s->option : s->key);
 }
 
+// Settings whose runs, one a seed, have all ended.
+static guint
+count_tried (const Sweep *sweep)
+{
+    guint tried = 0;
+
+    for (guint c = 0; c < sweep->combinations->len; c++) {
+        gboolean ended = TRUE;
+
+        for (guint i = 0; i < sweep->runs->len; i++) {
+            const SweepRun *run = sweep->runs->pdata[i];
+
+            ended &= run->combination != sweep->combinations->pdata[c] || run->state == RUN_DONE ||
+                     run->state == RUN_FAILED;
+        }
+        tried += ended;
+    }
+    return tried;
+}
+
 // (transfer full): what tuning chose, SweepSetting; NULL without @error when no run succeeded.
 static GPtrArray *
 read_choice (ArmOutcome *a, Sweep *sweep, const char *by, GError **error)
@@ -267,6 +287,7 @@ tune_arm (const RecipeExperiment *e, ArmOutcome *a, const ReproduceOptions *opti
         return code;
     if (!sweep_read_folder (&sweep, dir, error))
         return -1;
+    a->tried = count_tried (&sweep);
     *chosen = read_choice (a, &sweep, e->tune.by, error);
     if (!*chosen)
         return error && *error ? -1 : EXIT_RUN_FAILED;
