@@ -99,6 +99,19 @@ conv_net (DlhBuild *b, DlhNode *x)
     return dense_net (b, dlh_max_pool2d (dlh_batch_norm (b, "norm", h, 1, 0.1, 1e-5), pool));
 }
 
+// Steps enough for threads to take rows through all of them.
+static DlhNode *
+deep_net (DlhBuild *b, DlhNode *x)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f"};
+    const DlhInit init = {DLH_INIT_GLOROT, 1, 0};
+    DlhNode *h = dlh_flatten (x, 1);
+
+    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
+        h = dlh_tanh (dlh_dense (b, names[i], h, 200, init, TRUE));
+    return dlh_log_softmax (dlh_dense (b, "out", h, 10, init, TRUE), -1);
+}
+
 typedef struct {
     const char *name;
     DlhNode *(*forward) (DlhBuild *b, DlhNode *x);
@@ -206,6 +219,7 @@ quiet (gconstpointer data)
 static const Job jobs[] = {
     {"dense-net/one-thread", dense_net, NULL, NULL, 1},
     {"dense-net/two-threads", dense_net, NULL, NULL, 2},
+    {"deep-net/two-threads", deep_net, NULL, NULL, 2},
     {"conv-net/one-thread", conv_net, NULL, NULL, 1},
     {"conv-net/two-threads", conv_net, NULL, NULL, 2},
     {"sgd-mlp/one-thread", NULL, "sgd", "mlp", 1},
