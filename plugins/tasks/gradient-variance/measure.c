@@ -154,7 +154,7 @@ gradient (Study *s, Estimator *e, gint64 n, double *out, GError **error)
         return TRUE;
     g_set_error (error, DLH_ERROR, DLH_ERROR_CANCELLED,
                  "stopped after %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-                 " gradients; it will begin anew",
+                 " gradients, which are not kept: run it again with another --out",
                  s->done, s->total);
     return FALSE;
 }
