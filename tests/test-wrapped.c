@@ -22,9 +22,9 @@ load_other (Fixture *f, DlhPluginKind kind, const char *name, const char *settin
 
 // Of the encoder, where @encode, else of the decoder, for constant input.
 static DlhTensor *
-mean_of (Fixture *f, DlhComponent *model, gboolean encode, const DlhTensor *in)
+mean_for (Fixture *f, DlhComponent *model, gboolean encode, const DlhTensor *in, DlhShape shape)
 {
-    const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (4)};
+    const DlhProblem problem = {.size = sizeof problem, .input_shape = shape};
     const DlhLatent *role = ((const DlhModel *)dlh_component_interface (model))->latent;
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
     DlhBuild b = {.size = sizeof b, .graph = graph, .store = f->store};
@@ -39,6 +39,12 @@ mean_of (Fixture *f, DlhComponent *model, gboolean encode, const DlhTensor *in)
                                                 dlh_constant (graph, in));
     dlh_graph_pop_scope (graph);
     return test_run (dlh_distribution_mean (d), NULL, 0);
+}
+
+static DlhTensor *
+mean_of (Fixture *f, DlhComponent *model, gboolean encode, const DlhTensor *in)
+{
+    return mean_for (f, model, encode, in, dlh_shape (4));
 }
 
 // A learned scale leaves means where they are, and a loss says nothing of latents: bit for bit.
@@ -111,6 +117,27 @@ dropconnect_means (void)
     decoded = mean_of (&f, model, FALSE, z);
     plain = mean_of (&f, f.model, FALSE, z);
     test_assert_tensors_equal (decoded, plain);
+}
+
+// Pictures, which the model makes flat, have the means of vectors.
+static void
+pictures (void)
+{
+    g_auto (Fixture) f = {0};
+    g_autoptr (DlhComponent) flipout = NULL, model = NULL;
+    g_autoptr (DlhTensor) z = test_tensor_random (DLH_F64, dlh_shape (6, 2), 6);
+    g_autoptr (DlhTensor) of_vectors = NULL, of_pictures = NULL;
+    g_autoptr (GError) error = NULL;
+
+    fixture_init (&f, "vae", NET, test_tensor_random (DLH_F64, dlh_shape (5, 4), 3), 40, TRUE);
+    flipout = load_other (&f, DLH_PERTURB, "flipout", "noise", "dropconnect");
+    model = dlh_perturb_model (f.model, flipout, NULL, &error);
+    g_assert_no_error (error);
+    of_vectors = mean_of (&f, model, FALSE, z);
+    of_pictures = mean_for (&f, model, FALSE, z, dlh_shape (1, 2, 2));
+    g_assert_cmpint (dlh_tensor_count (of_pictures), ==, dlh_tensor_count (of_vectors));
+    for (gint64 i = 0; i < dlh_tensor_count (of_vectors); i++)
+        g_assert_cmpfloat (dlh_tensor_get (of_pictures, i), ==, dlh_tensor_get (of_vectors, i));
 }
 
 // Evaluation of the same model has the mean weights, too: one rule for both.
@@ -270,6 +297,7 @@ main (int argc, char **argv)
     g_test_add_func ("/wrapped/roles/kept", roles_kept);
     g_test_add_func ("/wrapped/roles/own-options", own_options);
     g_test_add_func ("/wrapped/latent/dropconnect-means", dropconnect_means);
+    g_test_add_func ("/wrapped/latent/pictures", pictures);
     g_test_add_func ("/wrapped/latent/as-evaluated", as_evaluated);
     g_test_add_func ("/wrapped/density/of-means", density_of_means);
     return g_test_run ();

@@ -273,10 +273,13 @@ take_means (DlhWrapped *w, DlhBuild *build, const DlhProblem *problem, DlhNode *
     DlhBuild aside = {
         .size = sizeof aside, .graph = build->graph, .store = build->store, .updates = updates};
     DlhDType dtype = problem->vocabulary > 0 ? DLH_I64 : dlh_store_get_dtype (build->store);
-    DlhNode *x = dlh_full (build->graph, dtype, dlh_shape_insert (problem->input_shape, 0, 2), 0);
+    g_autoptr (DlhTensor) zeros =
+        dlh_tensor_new (dtype, dlh_shape_insert (problem->input_shape, 0, 2), &error);
     DlhObjective objective = {.size = sizeof objective};
 
-    if (!build_and_find (&p, (Perturbed *)w, &aside, problem, x, NULL, &objective, &error)) {
+    // No number that stands for all: reshaped it becomes another one, and the examples are lost.
+    if (!zeros || !build_and_find (&p, (Perturbed *)w, &aside, problem,
+                                   dlh_constant (build->graph, zeros), NULL, &objective, &error)) {
         dlh_graph_fail (build->graph, error->code, "%s", error->message);
         return;
     }
