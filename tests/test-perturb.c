@@ -34,7 +34,7 @@ drawn (Oracle *o, const char *parameter, const char *what, Draw draw, DlhShape s
         g_free (key);
         return node;
     }
-    node = draw (o->graph, stream_of (o, parameter, what), DLH_F64, shape);
+    node = draw (o->graph, stream_of (o, parameter, what), dlh_store_get_dtype (o->store), shape);
     g_hash_table_insert (o->draws, key, node);
     return node;
 }
@@ -148,25 +148,27 @@ values_of (DlhGraph *graph, DlhStore *store, DlhNode *loss, DlhNode *x, DlhTenso
 typedef struct {
     const Net *net;
     const char *estimator;
+    DlhDType dtype;
 } Case;
 
 static void
 equivalence (gconstpointer data)
 {
     const Case *c = data;
-    g_auto (Bench) b = {0};
+    g_auto (Bench) b = {.store = dlh_store_new (11, c->dtype)};
     g_autoptr (GError) error = NULL;
-    g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (N, c->net->n_in), 5);
+    g_autoptr (DlhTensor) x = test_tensor_random (c->dtype, dlh_shape (N, c->net->n_in), 5);
     g_autoptr (GArray) got = NULL, want = NULL;
     g_autoptr (DlhGraph) graph = dlh_graph_new ();
     g_autoptr (GHashTable) draws = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
     Oracle o = {.graph = graph, .estimator = c->estimator, .draws = draws};
-    DlhNode *input = dlh_input (graph, "x", DLH_F64, dlh_shape (N, c->net->n_in));
+    DlhNode *input = dlh_input (graph, "x", c->dtype, dlh_shape (N, c->net->n_in));
+    const double tolerance = c->dtype == DLH_F64 ? 1e-12 : 1e-5;
 
     g_assert_true (bench_open (&b, c->net, c->estimator, "sigma=0.6 strict=true", TRUE, N, &error));
     g_assert_no_error (error);
     // The streams' positions are read at a run and move after it: the oracle goes first in a copy.
-    o.store = dlh_store_new (11, DLH_F64);
+    o.store = dlh_store_new (11, c->dtype);
     for (guint i = 0; i < dlh_store_n_variables (b.store); i++) {
         DlhVariable *v = dlh_store_get_variable (b.store, i), *copy;
 
@@ -182,11 +184,11 @@ equivalence (gconstpointer data)
     want = values_of (graph, o.store, explicit_loss (&o, input), input, x);
     got = values_of (b.graph, b.store, b.objective.loss, b.x, x);
     g_assert_cmpuint (got->len, ==, want->len);
-    // 1e-12 of the largest value, which sums of some hundred terms reach.
+    // Of the largest value, which sums of some hundred terms reach.
     for (guint i = 0; i < got->len; i++) {
         const double g = g_array_index (got, double, i), w = g_array_index (want, double, i);
 
-        if (!(fabs (g - w) <= 1e-12 * (1 + fabs (w))))
+        if (!(fabs (g - w) <= tolerance * (1 + fabs (w))))
             test_fail ("value %u: got %.17g, want %.17g", i, g, w);
     }
     dlh_store_unref (o.store);
@@ -334,17 +336,20 @@ int
 main (int argc, char **argv)
 {
     static const char *const estimators[] = {"flipout", "shared", "per_example"};
-    static Case cases[G_N_ELEMENTS (nets)][G_N_ELEMENTS (estimators)];
+    static const DlhDType dtypes[] = {DLH_F64, DLH_F32};
+    static Case cases[G_N_ELEMENTS (nets)][G_N_ELEMENTS (estimators)][G_N_ELEMENTS (dtypes)];
 
     test_init (&argc, &argv);
     for (guint i = 0; i < G_N_ELEMENTS (nets); i++)
-        for (guint k = 0; k < G_N_ELEMENTS (estimators); k++) {
-            g_autofree char *path = g_strdup_printf ("/perturb/%s/%s-equals-explicit-passes",
-                                                     nets[i].name, estimators[k]);
+        for (guint k = 0; k < G_N_ELEMENTS (estimators); k++)
+            for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++) {
+                g_autofree char *path =
+                    g_strdup_printf ("/perturb/%s/%s-equals-explicit-passes%s", nets[i].name,
+                                     estimators[k], dtypes[d] == DLH_F32 ? "-in-f32" : "");
 
-            cases[i][k] = (Case){&nets[i], estimators[k]};
-            g_test_add_data_func (path, &cases[i][k], equivalence);
-        }
+                cases[i][k][d] = (Case){&nets[i], estimators[k], dtypes[d]};
+                g_test_add_data_func (path, &cases[i][k][d], equivalence);
+            }
     g_test_add_data_func ("/perturb/bf16/flipout-near-full", "flipout", rounded_near_full);
     g_test_add_func ("/perturb/bf16/local-reparam-near-full", local_reparam_near_full);
     g_test_add_data_func ("/perturb/bf16/flipout-f64-same", "flipout", f64_not_rounded);
