@@ -277,7 +277,8 @@ def nohup_goes_on():
     run.until(lambda text: len(drawn(text)) >= 2)
     os.close(run.master)
     assert run.process.wait(LIMIT) == 0
-    assert checkpoints(out) == ["checkpoint-60000.safetensors"]
+    # A slow machine has saved after an epoch, too.
+    assert "checkpoint-60000.safetensors" in checkpoints(out), checkpoints(out)
 
 
 def closed_output():
