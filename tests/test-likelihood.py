@@ -327,6 +327,8 @@ def goes_on(number, records_before=8):
     for file in ("likelihood.csv", "likelihood.npz"):
         assert (DIR / name / file).read_bytes() == (DIR / f"whole-{name}" / file).read_bytes(), file
     assert records(name) == records(f"whole-{name}")
+    kept = [len(list((DIR / folder).glob("checkpoint-*"))) for folder in (name, f"whole-{name}")]
+    assert kept == [2, 2], kept
 
 
 def interrupt_and_resume():

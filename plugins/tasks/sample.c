@@ -348,6 +348,7 @@ sample_run (DlhRun *run, gconstpointer options, GError **error)
 {
     g_auto (Sample) s = {.run = run, .opt = options};
 
+    dlh_run_keep_checkpoints (run, 2);
     return prepare (&s, error) && loop (&s, error) && conclude (&s, error);
 }
 

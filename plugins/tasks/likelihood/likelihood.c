@@ -195,6 +195,7 @@ prepare (Likelihood *l, GError **error)
     const DlhModel *m;
 
     l->saved_at = g_get_monotonic_time ();
+    dlh_run_keep_checkpoints (l->run, 2);
     l->sampler = dlh_run_require (l->run, DLH_SAMPLER, error);
     l->model = l->sampler ? dlh_run_require (l->run, DLH_MODEL, error) : NULL;
     if (!l->model || !find_data (l, error))
