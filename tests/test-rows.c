@@ -202,7 +202,7 @@ check_instruction (const DlhInstruction *in)
 {
     const DlhNode *node = in->node;
     const gsize n = (gsize)dlh_shape_count (node->shape), size = dlh_dtype_size (node->dtype);
-    g_autofree char *all = g_memdup2 (in->call.out, n * size + 1);
+    g_autofree char *all = g_memdup2 (in->call.out, n * size);
 
     memset (in->call.out, 0xff, n * size);
     for (gint64 i = 0, rows; i < node->shape.dims[0]; i += rows) {
