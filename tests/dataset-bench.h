@@ -6,7 +6,7 @@
 
 /* @settings: "name=value name=value" */
 static inline DlhData *
-load (const char *plugin, const char *settings, GError **error)
+load_as (const char *plugin, DlhDType dtype, const char *settings, GError **error)
 {
     g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
     g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
@@ -25,21 +25,33 @@ load (const char *plugin, const char *settings, GError **error)
     if (!component)
         return NULL;
     dataset = dlh_component_interface (component);
-    if (!dataset->load (data, DLH_F64, dlh_component_options (component), error))
+    if (!dataset->load (data, dtype, dlh_component_options (component), error))
         return NULL;
     return g_steal_pointer (&data);
 }
 
+static inline DlhData *
+load (const char *plugin, const char *settings, GError **error)
+{
+    return load_as (plugin, DLH_F64, settings, error);
+}
+
 /* NULL after the test is marked. */
 static inline DlhData *
-load_well (const char *plugin, const char *settings)
+load_well_as (const char *plugin, DlhDType dtype, const char *settings)
 {
     g_autoptr (GError) error = NULL;
-    DlhData *data = load (plugin, settings, &error);
+    DlhData *data = load_as (plugin, dtype, settings, &error);
 
     if (!data)
         test_fail ("%s %s: %s", plugin, settings, error ? error->message : "no error");
     return data;
+}
+
+static inline DlhData *
+load_well (const char *plugin, const char *settings)
+{
+    return load_well_as (plugin, DLH_F64, settings);
 }
 
 static inline void

@@ -1,44 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The data set dsprites against true pictures of the set, and what it shows of splits whose
  * examples are made when asked for, factors and weights. */
-#include "test.h"
+#include "dataset-bench.h"
 
 #define PIXELS 4096
 
 static DlhData *
-load (const char *settings, DlhDType dtype, GError **error)
+rendered (const char *settings)
 {
-    g_autoptr (DlhRegistry) registry = dlh_registry_new (g_getenv ("DLHOST_PLUGIN_PATH"));
-    g_autoptr (GHashTable) table = g_hash_table_new (g_str_hash, g_str_equal);
-    g_auto (GStrv) words = g_strsplit (settings, " ", -1);
-    g_autoptr (DlhComponent) component = NULL;
-    g_autoptr (DlhData) data = dlh_data_new ();
-    const DlhDataset *dataset;
-
-    for (guint i = 0; words[i] && *words[i]; i++) {
-        char *equals = strchr (words[i], '=');
-
-        *equals = '\0';
-        g_hash_table_insert (table, words[i], equals + 1);
-    }
-    component = dlh_registry_load (registry, DLH_DATASET, "dsprites", table, error);
-    if (!component)
-        return NULL;
-    dataset = dlh_component_interface (component);
-    if (!dataset->load (data, dtype, dlh_component_options (component), error))
-        return NULL;
-    return g_steal_pointer (&data);
-}
-
-static DlhData *
-load_well (const char *settings)
-{
-    g_autoptr (GError) error = NULL;
-    DlhData *data = load (settings, DLH_F32, &error);
-
-    if (!data)
-        test_fail ("dsprites %s: %s", settings, error ? error->message : "no error");
-    return data;
+    return load_well_as ("dsprites", DLH_F32, settings);
 }
 
 // Row-major number of factor values in the whole grid.
@@ -59,7 +29,7 @@ true_frames (void)
     const guint8 *bits;
     gint64 wrong = 0, worst = 0;
 
-    if (!file || !latents || !(data = load_well ("test=0")))
+    if (!file || !latents || !(data = rendered ("test=0")))
         return;
     bits = g_bytes_get_data (file, NULL);
     g_assert_cmpint (g_bytes_get_size (file), ==, 320 * PIXELS / 8);
@@ -85,7 +55,7 @@ true_frames (void)
 static void
 order_of_factors (void)
 {
-    g_autoptr (DlhData) data = load_well ("test=0");
+    g_autoptr (DlhData) data = rendered ("test=0");
     const gint64 want[] = {3, 6, 40, 32, 32};
     const char *names[] = {"shape", "scale", "orientation", "position_x", "position_y"};
     const gint64 *v;
@@ -124,7 +94,7 @@ same_pictures (DlhData *data, gint64 a, gint64 b)
 static void
 last_orientation (void)
 {
-    g_autoptr (DlhData) data = load_well ("test=0");
+    g_autoptr (DlhData) data = rendered ("test=0");
 
     for (gint64 shape = 0; data && shape < 3; shape++)
         for (gint64 x = 0; x < 32; x += 7) {
@@ -139,7 +109,7 @@ last_orientation (void)
 static void
 nothing_cut_off (void)
 {
-    g_autoptr (DlhData) data = load_well ("position_step=31 test=0");
+    g_autoptr (DlhData) data = rendered ("position_step=31 test=0");
     gint64 n = data ? dlh_data_count (data, DLH_SPLIT_TRAIN) : 0, at_edge = 0, dark = 0;
     g_autoptr (DlhTensor) x = n ? dlh_data_rows (data, DLH_SPLIT_TRAIN, 0, n, NULL) : NULL;
     const float *p = n ? dlh_tensor_get_data (x) : NULL;
@@ -164,8 +134,8 @@ nothing_cut_off (void)
 static void
 thinned_grid (void)
 {
-    g_autoptr (DlhData) all = load_well ("test=0");
-    g_autoptr (DlhData) data = load_well ("orientation_step=4 position_step=2 test=50");
+    g_autoptr (DlhData) all = rendered ("test=0");
+    g_autoptr (DlhData) data = rendered ("orientation_step=4 position_step=2 test=50");
     g_autoptr (DlhTensor) x = NULL, y = NULL;
     const gint64 *v;
     gint64 at = 12345;
@@ -189,7 +159,7 @@ static void
 ways_to_take_rows (void)
 {
     g_autoptr (DlhData) data =
-        load_well ("shapes=heart orientation_step=13 position_step=16 test=7");
+        rendered ("shapes=heart orientation_step=13 position_step=16 test=7");
     g_autoptr (DlhTensor) some = NULL, head = NULL;
     const gint64 rows[] = {95, 0, 31, 31};
     DlhTensor *all;
@@ -225,7 +195,7 @@ weights (gconstpointer testdata)
     g_autofree char *settings =
         g_strdup_printf ("shapes=square orientation_step=40 test=9 over=x-y distribution=%s",
                          (const char *)testdata);
-    g_autoptr (DlhData) data = load_well (settings);
+    g_autoptr (DlhData) data = rendered (settings);
     g_autofree gint64 *order = NULL;
     gint64 n = 6 * 32 * 32;
     double sum[4][4] = {{0}}, count[4][4] = {{0}}, total = 0, low = INFINITY, high = 0;
@@ -269,14 +239,14 @@ unlike_files (void)
     g_autoptr (DlhTensor) zeros = dlh_tensor_new (DLH_BOOL, dlh_shape (737280, 6), NULL);
     g_autoptr (GError) error = NULL;
 
-    g_assert_null (load ("path=/nowhere/d.npz", DLH_F32, &error));
+    g_assert_null (load_as ("dsprites", DLH_F32, "path=/nowhere/d.npz", &error));
     test_assert_error (&error, DLH_ERROR_DATA, "dsprites: /nowhere/d.npz");
     g_assert_true (dlh_npz_write (path, names, (DlhTensor *[]){classes, pictures}, 2, TRUE, NULL));
-    g_assert_null (load (settings, DLH_F32, &error));
+    g_assert_null (load_as ("dsprites", DLH_F32, settings, &error));
     test_assert_error (&error, DLH_ERROR_DATA,
                        "array 'latents_classes': shape [7,6], [737280,6] is wanted");
     g_assert_true (dlh_npz_write (path, names, (DlhTensor *[]){zeros, pictures}, 2, TRUE, NULL));
-    g_assert_null (load (settings, DLH_F32, &error));
+    g_assert_null (load_as ("dsprites", DLH_F32, settings, &error));
     test_assert_error (&error, DLH_ERROR_DATA, "column 5 of row 1 is 0, the grid's order wants 1");
 }
 

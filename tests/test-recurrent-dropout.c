@@ -2,7 +2,7 @@
 /* Dropout of recurrences. The masks are not looked at: for each example loops from the definitions
  * try both fates of each unit, one of which must give the layer's states, and the shares are those
  * asked for. */
-#include "test.h"
+#include "layers-bench.h"
 
 #define T 6
 #define B 60
@@ -10,32 +10,6 @@
 #define H 3
 #define RATE 0.4
 #define NEAR 1e-12
-
-typedef struct {
-    DlhStore *store;
-    DlhGraph *graph;
-    GPtrArray *updates;
-    DlhBuild b;
-} Fixture;
-
-static void
-fixture_clear (Fixture *f)
-{
-    g_ptr_array_unref (f->updates);
-    dlh_graph_unref (f->graph);
-    dlh_store_unref (f->store);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fixture, fixture_clear)
-
-static void
-fixture_init (Fixture *f, gboolean training)
-{
-    f->store = dlh_store_new (1, DLH_F64);
-    f->graph = dlh_graph_new ();
-    f->updates = g_ptr_array_new ();
-    f->b = (DlhBuild){sizeof f->b, f->graph, f->store, training, f->updates};
-}
 
 typedef struct {
     double h[H], c[H];
@@ -115,6 +89,7 @@ run_init (Run *r, Fixture *f, gboolean gru, gboolean training, DlhRecurrentDropo
     g_autoptr (DlhFunction) function = NULL;
     DlhNode *in, *out[2], *h;
 
+    drop.size = sizeof drop;
     fixture_init (f, training);
     in = dlh_input (f->graph, "x", DLH_F64, dlh_shape (T, B, I));
     if (gru)
@@ -326,11 +301,17 @@ refusals (void)
         DlhRecurrentDropout drop;
         const char *message;
     } rows[] = {
-        {FALSE, {.variational = 1}, "variational dropout: rate 1, must be in [0, 1)"},
-        {FALSE, {.update = -0.5}, "recurrent dropout: rate -0.5"},
-        {FALSE, {.zoneout_hidden = NAN}, "zoneout of hidden states: rate nan"},
-        {FALSE, {.zoneout_cell = 2}, "zoneout of cells: rate 2"},
-        {TRUE, {.zoneout_cell = 0.5}, "GRU: zoneout of cells 0.5, must be 0"},
+        {FALSE,
+         {sizeof (DlhRecurrentDropout), .variational = 1},
+         "variational dropout: rate 1, must be in [0, 1)"},
+        {FALSE, {sizeof (DlhRecurrentDropout), .update = -0.5}, "recurrent dropout: rate -0.5"},
+        {FALSE,
+         {sizeof (DlhRecurrentDropout), .zoneout_hidden = NAN},
+         "zoneout of hidden states: rate nan"},
+        {FALSE, {sizeof (DlhRecurrentDropout), .zoneout_cell = 2}, "zoneout of cells: rate 2"},
+        {TRUE,
+         {sizeof (DlhRecurrentDropout), .zoneout_cell = 0.5},
+         "GRU: zoneout of cells 0.5, must be 0"},
     };
 
     for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
