@@ -20,7 +20,7 @@ find $build -name '*.gcda' -delete
 result=0
 if [ "${1-}" = --gate ]; then
     set -- abi bad-inputs checkpoint checkpoints commands component datasets dlpack fuzz-io fuzz-plugin host-files interface invariance io io-faults npy \
-        npy-dataset npz options plugin run-folder safetensors
+        npy-dataset npz options plugin run-folder safetensors text
     meson test -C $build --print-errorlogs --timeout-multiplier 5 "$@" >$build/tests.log 2>&1 ||
         result=$?
     mode=--gate

@@ -147,9 +147,12 @@ log_softplus_f64 (double x)
     return x < -40 ? x : log ((x <= 0 ? 0 : x) + log1p (exp (x <= 0 ? x : -x)));
 }
 
+// By address: a vector as an argument has another ABI at each level.
 static inline double
-sum8 (const Double8 x)
+sum8 (const Double8 *of)
 {
+    const Double8 x = *of;
+
     return ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
 }
 
@@ -159,7 +162,7 @@ sum_logs_f32 (const DrawSums *sums, const float *rho, gsize n)
     double slow = 0;
 
     if (sums->farthest <= bits_f32 (-FARTHEST))
-        return sum8 (sums->logs);
+        return sum8 (&sums->logs);
     for (gsize i = 0; i < n; i++)
         slow += log_softplus_f32 (rho[i]);
     return slow;
@@ -169,7 +172,7 @@ static inline double
 sum_logs_f64 (const DrawSums *sums, const double *rho, gsize n)
 {
     (void) rho, (void) n;
-    return sum8 (sums->logs);
+    return sum8 (&sums->logs);
 }
 
 // @n elements from those of block @block on, which begins a group; sums of mean^2 + s^2 and of log s.
@@ -190,7 +193,7 @@ sum_logs_f64 (const DrawSums *sums, const double *rho, gsize n)
             philox_normal_##type (normal, key, counter, block + g * DLH_PHILOX_LANES, some);       \
             softplus_draw_block_##type (out + at, &sums, mean + at, rho + at, normal, some);       \
         }                                                                                          \
-        sums_out[0] = sum8 (sums.squares);                                                         \
+        sums_out[0] = sum8 (&sums.squares);                                                        \
         sums_out[1] = sum_logs_##type (&sums, rho, whole * DRAW_GROUP);                            \
         if (left) {                                                                                \
             const gsize at = whole * DRAW_GROUP;                                                   \
