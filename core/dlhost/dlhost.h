@@ -9,6 +9,7 @@
 #include <dlhost/distribution.h>
 #include <dlhost/dlpack.h>
 #include <dlhost/elementwise.h>
+#include <dlhost/environment.h>
 #include <dlhost/error.h>
 #include <dlhost/factors.h>
 #include <dlhost/figure.h>

@@ -83,8 +83,16 @@ DLH_EXPORT gint64 dlh_rewarded_size (const DlhRewarded *r);
  */
 DLH_EXPORT gboolean dlh_rewarded_predict (DlhRewarded *r, DlhTensor *x,
                                           const DlhTensor **prediction, GError **error);
+/** dlh_rewarded_predict_mean: the same by the parameters themselves, without noise: @x has any
+ * number of rows. */
+DLH_EXPORT gboolean dlh_rewarded_predict_mean (DlhRewarded *r, DlhTensor *x,
+                                               const DlhTensor **prediction, GError **error);
 /** dlh_rewarded_step: @rewards: (array length=C), finite: one update; then there are new
  * candidates. On an error nothing has changed. */
 DLH_EXPORT gboolean dlh_rewarded_step (DlhRewarded *r, const double *rewards, GError **error);
+/** dlh_rewarded_steps: updates done, from the store, so that it survives a checkpoint. */
+DLH_EXPORT gint64 dlh_rewarded_steps (DlhRewarded *r);
+/** dlh_rewarded_notes: (element-type utf8) (transfer none): lines from dlh_update_note(). */
+DLH_EXPORT GPtrArray *dlh_rewarded_notes (DlhRewarded *r);
 
 G_END_DECLS

@@ -9,12 +9,18 @@
 #include <dlhost/dlhost.h>
 
 #define MAX_ROLES 8
+#define MAX_NEEDS 4
 
-/* A struct that begins with its size, and the function that it must have. */
+/* A function of a struct. */
+typedef struct {
+    gsize at; /* offset of the pointer */
+    const char *name;
+} Function;
+
+/* A struct that begins with its size, and the functions that it must have. */
 typedef struct {
     gsize size;
-    gsize needs; /* offset of the function, 0: none */
-    const char *what;
+    Function needs[MAX_NEEDS]; /* ends with at == 0 */
 } Table;
 
 /* A pointer to a further struct of that sort. */
@@ -29,26 +35,37 @@ typedef struct {
     Role roles[MAX_ROLES]; /* ends with at == 0 */
 } Kind;
 
+#define NEEDS(Struct, function)                                                                    \
+    {                                                                                              \
+        offsetof (Struct, function), #function                                                     \
+    }
 #define TABLE(Struct, function)                                                                    \
     {                                                                                              \
-        sizeof (Struct), offsetof (Struct, function), #function                                    \
+        sizeof (Struct),                                                                           \
+        {                                                                                          \
+            NEEDS (Struct, function)                                                               \
+        }                                                                                          \
     }
 
 static const Kind kinds[] = {
     [DLH_OPTIMIZER] = {.table = TABLE (DlhOptimizer, build),
                        .check = offsetof (DlhOptimizer, check)},
-    [DLH_MODEL] = {.table = {sizeof (DlhModel), 0, NULL},
+    [DLH_MODEL] = {.table = {.size = sizeof (DlhModel)},
                    .check = offsetof (DlhModel, check),
                    .roles = {{offsetof (DlhModel, supervised), TABLE (DlhSupervised, build)},
                              {offsetof (DlhModel, density), TABLE (DlhDensity, log_density)},
                              {offsetof (DlhModel, latent), TABLE (DlhLatent, decode)}}},
-    [DLH_SAMPLER] = {.table = {sizeof (DlhSampler), 0, NULL},
+    [DLH_SAMPLER] = {.table = {.size = sizeof (DlhSampler)},
                      .check = offsetof (DlhSampler, check),
                      .roles = {{offsetof (DlhSampler, transition), TABLE (DlhTransition, build)}}},
     [DLH_DATASET] = {.table = TABLE (DlhDataset, load), .check = offsetof (DlhDataset, check)},
+    [DLH_ENVIRONMENT] = {.table = {sizeof (DlhEnvironment),
+                                   {NEEDS (DlhEnvironment, open), NEEDS (DlhEnvironment, close),
+                                    NEEDS (DlhEnvironment, reset), NEEDS (DlhEnvironment, step)}},
+                         .check = offsetof (DlhEnvironment, check)},
     [DLH_TASK] = {.table = TABLE (DlhTask, run), .check = offsetof (DlhTask, check)},
     [DLH_OBJECTIVE] = {.table = TABLE (DlhObjectiveRole, build)},
-    [DLH_PERTURB] = {.table = {sizeof (DlhPerturbation), 0, NULL},
+    [DLH_PERTURB] = {.table = {.size = sizeof (DlhPerturbation)},
                      .roles = {{offsetof (DlhPerturbation, estimator),
                                 TABLE (DlhEstimator, product)},
                                {offsetof (DlhPerturbation, noise), TABLE (DlhNoise, draw)}}},
@@ -78,12 +95,14 @@ pointer_at (gconstpointer table, gsize offset)
 static gboolean
 check_table (const Table *table, gconstpointer theirs, GError **error)
 {
-    if (!table->needs || pointer_at (theirs, table->needs))
-        return TRUE;
-    g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
-                 "its interface has no function '%s', which every plugin of its kind needs",
-                 table->what);
-    return FALSE;
+    for (guint i = 0; i < MAX_NEEDS && table->needs[i].at; i++)
+        if (!pointer_at (theirs, table->needs[i].at)) {
+            g_set_error (error, DLH_ERROR, DLH_ERROR_PLUGIN,
+                         "its interface has no function '%s', which every plugin of its kind needs",
+                         table->needs[i].name);
+            return FALSE;
+        }
+    return TRUE;
 }
 
 gconstpointer

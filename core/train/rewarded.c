@@ -26,7 +26,8 @@ struct _DlhRewarded {
     GPtrArray *objectives;
     DlhUpdate *update;
     DlhFunction *move, *renew;
-    GHashTable *acts; /* rows -> Act */
+    GHashTable *acts;  /* rows -> Act, of the candidates */
+    GHashTable *plain; /* rows -> Act, of the parameters themselves */
     DlhTensor *rewards;
 };
 
@@ -48,6 +49,7 @@ dlh_rewarded_free (DlhRewarded *r)
     dlh_function_unref (r->move);
     dlh_function_unref (r->renew);
     g_hash_table_unref (r->acts);
+    g_hash_table_unref (r->plain);
     dlh_update_free (r->update);
     g_ptr_array_unref (r->objectives);
     dlh_graph_unref (r->graph);
@@ -272,6 +274,7 @@ dlh_rewarded_new (DlhStore *store, DlhComponent *model, DlhComponent *optimizer,
     r->graph = dlh_graph_new ();
     r->objectives = g_ptr_array_new_with_free_func (g_free);
     r->acts = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, act_free);
+    r->plain = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, act_free);
     memcpy (&r->problem, problem, MIN (problem->size, sizeof r->problem));
     memcpy (&r->training, training, MIN (training->size, sizeof r->training));
     r->training.schedule.milestones.values = r->milestones = g_memdup2 (
@@ -326,30 +329,67 @@ group_prediction (DlhRewarded *r, DlhGraph *graph, DlhNode *x, gint64 g, guint *
     return mean;
 }
 
-static Act *
-act_new (DlhRewarded *r, gint64 rows, GError **error)
+// What all candidates predict, group after group.
+static DlhNode *
+candidates_prediction (DlhRewarded *r, DlhGraph *graph, DlhNode *x, GError **error)
 {
     const gint64 groups = r->update->population->options.groups;
+    g_autofree DlhNode **parts = g_new (DlhNode *, groups);
+    guint axis = 0;
+
+    for (gint64 g = 0; g < groups; g++)
+        if (!(parts[g] = group_prediction (r, graph, x, g, &axis, error)))
+            return NULL;
+    return dlh_concat (parts, (guint)groups, (int)axis);
+}
+
+// What the parameters themselves predict.
+static DlhNode *
+plain_prediction (DlhRewarded *r, DlhGraph *graph, DlhNode *x, GError **error)
+{
+    DlhObjective objective = {.size = sizeof objective};
+
+    return build_model (r, graph, x, &objective, error)
+               ? dlh_distribution_mean (objective.prediction)
+               : NULL;
+}
+
+static Act *
+act_new (DlhRewarded *r, gint64 rows, gboolean plain, GError **error)
+{
     DlhGraph *graph = dlh_graph_new ();
     DlhNode *x =
         dlh_input (graph, "x", input_dtype (r), dlh_shape_insert (r->problem.input_shape, 0, rows));
-    g_autofree DlhNode **parts = g_new (DlhNode *, groups);
+    DlhNode *mean =
+        plain ? plain_prediction (r, graph, x, error) : candidates_prediction (r, graph, x, error);
     Act *a = g_new0 (Act, 1);
-    guint axis = 0;
-    gboolean ok = TRUE;
 
     a->graph = graph;
-    for (gint64 g = 0; g < groups && ok; g++)
-        ok = (parts[g] = group_prediction (r, graph, x, g, &axis, error)) != NULL;
-    if (ok) {
-        DlhNode *all = dlh_concat (parts, (guint)groups, (int)axis);
-
-        a->function = dlh_graph_compile_full (graph, &all, 1, r->training.compile_flags, error);
-    }
+    if (mean)
+        a->function = dlh_graph_compile_full (graph, &mean, 1, r->training.compile_flags, error);
     if (a->function)
         return a;
     act_free (a);
     return NULL;
+}
+
+static Act *
+act_for (DlhRewarded *r, gint64 rows, gboolean plain, GError **error)
+{
+    GHashTable *table = plain ? r->plain : r->acts;
+    Act *a = g_hash_table_lookup (table, &rows);
+
+    if (!a && (a = act_new (r, rows, plain, error)))
+        g_hash_table_insert (table, g_memdup2 (&rows, sizeof rows), a);
+    return a;
+}
+
+static gint64
+rows_of (const DlhTensor *x)
+{
+    const DlhShape shape = dlh_tensor_get_shape (x);
+
+    return shape.rank ? shape.dims[0] : 0;
 }
 
 static gint64 *
@@ -372,9 +412,8 @@ renew (DlhRewarded *r, GError **error)
 gboolean
 dlh_rewarded_predict (DlhRewarded *r, DlhTensor *x, const DlhTensor **prediction, GError **error)
 {
-    const DlhShape shape = dlh_tensor_get_shape (x);
-    const gint64 rows = shape.rank ? shape.dims[0] : 0, size = dlh_rewarded_size (r);
-    Act *a = g_hash_table_lookup (r->acts, &rows);
+    const gint64 rows = rows_of (x), size = dlh_rewarded_size (r);
+    Act *a;
 
     *prediction = NULL;
     if (rows == 0 || rows % size) {
@@ -384,12 +423,27 @@ dlh_rewarded_predict (DlhRewarded *r, DlhTensor *x, const DlhTensor **prediction
                      rows, size);
         return FALSE;
     }
-    if (!a) {
-        if (!(a = act_new (r, rows, error)))
-            return FALSE;
-        g_hash_table_insert (r->acts, g_memdup2 (&rows, sizeof rows), a);
+    if (!(a = act_for (r, rows, FALSE, error)) || !renew (r, error) ||
+        !dlh_function_run (a->function, &x, 1, error))
+        return FALSE;
+    *prediction = dlh_function_output (a->function, 0);
+    return TRUE;
+}
+
+gboolean
+dlh_rewarded_predict_mean (DlhRewarded *r, DlhTensor *x, const DlhTensor **prediction,
+                           GError **error)
+{
+    const gint64 rows = rows_of (x);
+    Act *a;
+
+    *prediction = NULL;
+    if (rows == 0) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_SHAPE,
+                     "no rows to predict for, must be one or more");
+        return FALSE;
     }
-    if (!renew (r, error) || !dlh_function_run (a->function, &x, 1, error))
+    if (!(a = act_for (r, rows, TRUE, error)) || !dlh_function_run (a->function, &x, 1, error))
         return FALSE;
     *prediction = dlh_function_output (a->function, 0);
     return TRUE;
@@ -415,4 +469,16 @@ dlh_rewarded_step (DlhRewarded *r, const double *rewards, GError **error)
     *stale_of (r) = 1;
     ++*step;
     return TRUE;
+}
+
+gint64
+dlh_rewarded_steps (DlhRewarded *r)
+{
+    return *(const gint64 *)dlh_tensor_get_data (dlh_variable_tensor (r->step));
+}
+
+GPtrArray *
+dlh_rewarded_notes (DlhRewarded *r)
+{
+    return r->update->notes;
 }

@@ -7,6 +7,7 @@
 #include <dlhost/dlhost.h>
 #include "calibration.h"
 #include "pictures.h"
+#include "schedule.h"
 #include "watched.h"
 
 #define MAX_VALUES 32
@@ -17,9 +18,9 @@
 typedef struct {
     gint64 epochs, steps, batch, log, evaluate, checkpoint, patience, keep, images;
     gboolean histograms;
-    const char *schedule, *monitor, *best;
-    double factor, period, floor, warmup, clip_norm, clip_value, weight_decay, decoupled, average;
-    DlhDoubles milestones;
+    const char *monitor, *best;
+    double clip_norm, clip_value, weight_decay, decoupled, average;
+    SCHEDULE_FIELDS;
 } TrainOptions;
 
 typedef struct {
@@ -399,18 +400,6 @@ prepare_state (Train *t, GError **error)
             prepare_watched (&t->best, t->run, t->data, "best", t->opt->best, "kept", error));
 }
 
-static DlhScheduleKind
-schedule_kind (const char *name)
-{
-    static const char *const names[] = {"constant", "step", "exponential", "cosine",
-                                        "inverse-time"};
-
-    for (guint i = 0; i < G_N_ELEMENTS (names); i++)
-        if (strcmp (name, names[i]) == 0)
-            return DLH_SCHEDULE_CONSTANT + i;
-    g_return_val_if_reached (DLH_SCHEDULE_CONSTANT);
-}
-
 static gboolean
 prepare (Train *t, GError **error)
 {
@@ -439,14 +428,7 @@ prepare (Train *t, GError **error)
     t->total = opt->steps ? opt->steps : opt->epochs * t->steps_per_epoch;
     t->order = g_new (gint64, t->n);
     t->order_of = -1;
-    training.schedule =
-        (DlhSchedule){.kind = schedule_kind (opt->schedule),
-                      .factor = opt->factor,
-                      .period = opt->period ? opt->period : (double)t->steps_per_epoch,
-                      .total = (double)t->total,
-                      .floor = opt->floor,
-                      .warmup = opt->warmup,
-                      .milestones = opt->milestones};
+    training.schedule = schedule_of (opt, t->total, t->steps_per_epoch);
     problem = dlh_problem_of (t->data);
     t->trainer =
         dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
@@ -480,20 +462,7 @@ DLH_PLUGIN_DEFINE (
         DLH_INT (TrainOptions, checkpoint, 0, 0, 1000000000,
                  "Steps between checkpoints; 0: after an epoch, at most every 10 s",
                  .unit = "steps"),
-        DLH_CHOICE (TrainOptions, schedule, "cosine",
-                    "constant|step|exponential|cosine|inverse-time",
-                    "How the step size changes over training"),
-        DLH_DOUBLE (TrainOptions, factor, 0.1, 0.0, 1e6,
-                    "Of the schedule: step and exponential multiply by it, inverse-time divides",
-                    .flags = DLH_MIN_OPEN),
-        DLH_DOUBLE (TrainOptions, period, 0, 0.0, 1e12,
-                    "Of exponential and inverse-time; 0: an epoch", .unit = "steps"),
-        DLH_DOUBLES (TrainOptions, milestones, "[]", 0.0, 1e12,
-                     "Of step: when the factor is applied", .unit = "steps",
-                     .flags = DLH_ALLOW_EMPTY),
-        DLH_DOUBLE (TrainOptions, floor, 0, 0.0, 1.0, "Of cosine: the last factor"),
-        DLH_DOUBLE (TrainOptions, warmup, 0, 0.0, 1e12, "Linear rise of the step size first",
-                    .unit = "steps"),
+        SCHEDULE_OPTIONS (TrainOptions, "cosine", "an epoch"),
         DLH_DOUBLE (TrainOptions, clip_norm, 0, 0.0, 1e30, "Limit of the gradient's norm; 0: none"),
         DLH_DOUBLE (TrainOptions, clip_value, 0, 0.0, 1e30,
                     "Limit of each element of the gradient; 0: none"),

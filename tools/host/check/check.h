@@ -86,6 +86,7 @@ void check_gradients (Check *c);
 void check_ops (Check *c);
 void check_sampling (Check *c); /* samplers, and models that offer a density */
 void check_dataset (Check *c);
+void check_environment (Check *c);
 void check_task (Check *c);
 
 /* One short use of the plugin with @settings beside the command line's, as its kind is used: built
@@ -94,6 +95,7 @@ gboolean check_use (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_training (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_sampling (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_dataset (Check *c, GHashTable *settings, GError **error);
+gboolean check_use_environment (Check *c, GHashTable *settings, GError **error);
 gboolean check_use_task (Check *c, GHashTable *settings, GError **error);
 
 /* Sets @error where @done is FALSE and the plugin has not. Returns @done. */

@@ -16,6 +16,7 @@ static const Kind kinds[] = {
     [DLH_MODEL] = {check_training, check_use_training},
     [DLH_SAMPLER] = {check_sampling, check_use_sampling},
     [DLH_DATASET] = {check_dataset, check_use_dataset},
+    [DLH_ENVIRONMENT] = {check_environment, check_use_environment},
     [DLH_TASK] = {check_task, check_use_task},
 };
 
