@@ -118,6 +118,7 @@ interface_without_function (void)
 {
     const DlhOptimizer optimizer = {.size = sizeof optimizer};
     const DlhDataset dataset = {.size = sizeof dataset};
+    const DlhEnvironment environment = {.size = sizeof environment};
     const DlhTask task = {.size = sizeof task};
     const DlhSupervised role = {.size = sizeof role};
     const DlhModel model = {.size = sizeof model, .supervised = &role};
@@ -127,6 +128,7 @@ interface_without_function (void)
         const char *function;
     } cases[] = {{DLH_OPTIMIZER, &optimizer, "'build'"},
                  {DLH_DATASET, &dataset, "'load'"},
+                 {DLH_ENVIRONMENT, &environment, "'open'"},
                  {DLH_TASK, &task, "'run'"},
                  {DLH_MODEL, &model, "'build'"}};
 

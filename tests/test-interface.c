@@ -43,6 +43,21 @@ density_moments (gconstpointer options G_GNUC_UNUSED, guint block G_GNUC_UNUSED,
 {
 }
 
+static gpointer
+environment_open (gconstpointer options G_GNUC_UNUSED, gint64 n G_GNUC_UNUSED,
+                  DlhEnvironmentSpec *spec G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+{
+    return NULL;
+}
+
+static gboolean
+environment_reset (gpointer world G_GNUC_UNUSED, const guint64 *seeds G_GNUC_UNUSED,
+                   const gboolean *chosen G_GNUC_UNUSED, DlhFeedback *feedback G_GNUC_UNUSED,
+                   GError **error G_GNUC_UNUSED)
+{
+    return TRUE;
+}
+
 static const DlhSupervised supervised = {.size = sizeof supervised, .build = supervised_build};
 static const DlhDensity density = {.size = sizeof density,
                                    .blocks = density_blocks,
@@ -66,7 +81,7 @@ used_in_place (void)
     g_assert_true (dlh_interface_adopt (DLH_MODEL, &later, &copy, &error) == &later);
     g_assert_null (copy);
     // Kinds of which nothing is known here, some beyond the table.
-    g_assert_true (dlh_interface_adopt (DLH_ENVIRONMENT, &other, &copy, &error) == &other);
+    g_assert_true (dlh_interface_adopt (DLH_BACKEND, &other, &copy, &error) == &other);
     g_assert_true (dlh_interface_adopt (DLH_COMM, &other, &copy, &error) == &other);
     g_assert_null (copy);
     g_assert_no_error (error);
@@ -117,6 +132,10 @@ needed_functions (void)
 {
     const DlhOptimizer empty = {.size = sizeof empty};
     const DlhOptimizer small = {.size = offsetof (DlhOptimizer, build), .build = optimizer_build};
+    const DlhEnvironment stuck = {.size = sizeof stuck,
+                                  .open = environment_open,
+                                  .close = g_free,
+                                  .reset = environment_reset};
     const DlhTransition still = {.size = sizeof still};
     const DlhSampler sampler = {.size = sizeof sampler, .transition = &still};
     DlhDensity cut = density;
@@ -128,6 +147,7 @@ needed_functions (void)
     } cases[] = {
         {DLH_OPTIMIZER, &empty, "has no function 'build'"},
         {DLH_OPTIMIZER, &small, "has no function 'build'"},
+        {DLH_ENVIRONMENT, &stuck, "has no function 'step'"},
         {DLH_SAMPLER, &sampler, "has no function 'build'"},
         {DLH_MODEL, &model, "has no function 'log_density', which every plugin of its kind needs"},
     };

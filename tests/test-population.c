@@ -552,6 +552,34 @@ rewarded_resumed (void)
     game_clear (&two);
 }
 
+// The parameters' own prediction is that of a trainer, and moves no candidate.
+static void
+rewarded_mean (void)
+{
+    Game game = game_new ("flipes workers=1 members=2 sigma=0.3");
+    g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (4, 2), 4);
+    g_autoptr (DlhTrainer) t =
+        dlh_trainer_new (game.store, game.model, NULL, &game.problem, &plain, NULL);
+    const DlhTensor *p, *mean, *again;
+    g_autoptr (DlhTensor) before = NULL, want = NULL;
+
+    g_assert_true (dlh_rewarded_predict (game.rewarded, x, &p, NULL));
+    before = dlh_tensor_copy (p, NULL);
+    {
+        g_autoptr (DlhTensor) y = dlh_tensor_new (DLH_I64, dlh_shape (4), NULL);
+
+        g_assert_true (dlh_trainer_predict (t, x, y, &p, NULL));
+        want = dlh_tensor_copy (p, NULL);
+    }
+    g_assert_true (dlh_rewarded_predict_mean (game.rewarded, x, &mean, NULL));
+    test_assert_tensors_equal (mean, want);
+    g_assert_true (dlh_rewarded_predict (game.rewarded, x, &again, NULL));
+    test_assert_tensors_equal (again, before);
+    g_assert_cmpfloat (fabs (dlh_tensor_get (mean, 0) - dlh_tensor_get (again, 0)), >, 1e-3);
+    g_assert_cmpint (dlh_rewarded_steps (game.rewarded), ==, 0);
+    game_clear (&game);
+}
+
 static void
 rewarded_refused (void)
 {
@@ -697,6 +725,7 @@ main (int argc, char **argv)
     g_test_add_func ("/rewarded/ranks/by-hand", ranks_by_hand);
     g_test_add_func ("/rewarded/bandit/learned", bandit_learned);
     g_test_add_func ("/rewarded/saved/same-bits", rewarded_resumed);
+    g_test_add_func ("/rewarded/mean/as-a-trainer-predicts", rewarded_mean);
     g_test_add_func ("/rewarded/misuse/refused", rewarded_refused);
     g_test_add_func ("/es/one-member/refused-by-flipes", one_member_refused);
     g_test_add_func ("/es/quadratic/flipes-mean-is-gradient", quadratic_flipes);

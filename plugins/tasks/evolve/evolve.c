@@ -133,15 +133,15 @@ stop_here (Evolve *e, gint64 step, GError **error)
 
 // @done: what was tried; where it was cut short by a request to stop, the run ends here.
 static gboolean
-unless_stopped (Evolve *e, gboolean done, gint64 step, GError *cause, GError **error)
+unless_stopped (Evolve *e, gboolean done, gint64 step, GError **cause, GError **error)
 {
     if (done)
         return TRUE;
-    if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_CANCELLED)) {
-        g_error_free (cause);
+    if (g_error_matches (*cause, DLH_ERROR, DLH_ERROR_CANCELLED)) {
+        g_clear_error (cause);
         return stop_here (e, step, error);
     }
-    g_propagate_error (error, cause);
+    g_propagate_error (error, *cause);
     return FALSE;
 }
 
@@ -153,7 +153,7 @@ evaluate_if_due (Evolve *e, gint64 step, GError **error)
     if (e->opt->evaluate == 0 || step % e->opt->evaluate || step >= e->opt->steps ||
         *number (e->evaluated) >= (double)step)
         return TRUE;
-    return unless_stopped (e, evaluate (e, "eval", step, &cause), step, cause, error);
+    return unless_stopped (e, evaluate (e, "eval", step, &cause), step, &cause, error);
 }
 
 static gboolean
@@ -180,7 +180,7 @@ update (Evolve *e, gint64 step, GError **error)
     GError *cause = NULL;
     double played = 0;
 
-    if (!unless_stopped (e, play_candidates (e, step, &cause), step, cause, error) ||
+    if (!unless_stopped (e, play_candidates (e, step, &cause), step, &cause, error) ||
         !dlh_rewarded_step (e->rewarded, e->rewards, error))
         return FALSE;
     for (gint64 i = 0; i < dlh_world_count (e->train.world); i++)
@@ -211,7 +211,7 @@ evaluate_last (Evolve *e, gint64 step, GError **error)
 {
     GError *cause = NULL;
 
-    return unless_stopped (e, evaluate (e, "final", step, &cause), step, cause, error);
+    return unless_stopped (e, evaluate (e, "final", step, &cause), step, &cause, error);
 }
 
 static gboolean
