@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-// Training: batches in an order that depends on seed and step alone, so that a resumed run goes on
-// as if it had never stopped; schedule, clipping, weight decay and early stopping for every
-// optimizer.
+// Training: schedule, clipping, weight decay and early stopping for every optimizer; what is
+// reported, and the checkpoints that a stopped run goes on from.
 #include <math.h>
 #include <string.h>
 #include <dlhost/dlhost.h>
-#include "calibration.h"
-#include "pictures.h"
-#include "schedule.h"
-#include "watched.h"
+#include "tasks/calibration.h"
+#include "tasks/pictures.h"
+#include "tasks/schedule.h"
+#include "tasks/watched.h"
+#include "batches.h"
 
 #define MAX_VALUES 32
 #define MOST_TRAINING 10000 /* examples scored of a training split, where there is no other */
@@ -28,16 +28,12 @@ typedef struct {
     const TrainOptions *opt;
     DlhData *data;
     DlhTrainer *trainer;
-    gint64 n, batch, steps_per_epoch, total;
-    gint64 *order; /* of the examples in epoch order_of */
-    gint64 order_of;
-    DlhTensor *x[2], *y[2];     /* full batch; the epoch's last, smaller one */
-    DlhTensor *last_x, *last_y; /* the one that was taken last, NULL: none yet */
+    Batches batches;
+    gint64 total; /* steps */
     double sums[MAX_VALUES];
     double n_summed;
     Calibration calibration;  /* of the split that is being evaluated */
     gint64 saved_at;          /* monotonic microseconds */
-    double seen;              /* examples in this process */
     DlhVariable *accumulated; /* sums and n_summed, as they are at a checkpoint */
     Watched monitor, best;
 } Train;
@@ -45,71 +41,11 @@ typedef struct {
 static void
 train_clear (Train *t)
 {
-    for (guint i = 0; i < 2; i++) {
-        dlh_tensor_unref (t->x[i]);
-        dlh_tensor_unref (t->y[i]);
-    }
-    g_free (t->order);
+    batches_clear (&t->batches);
     dlh_trainer_free (t->trainer);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Train, train_clear)
-
-/* Batches. */
-
-static void
-gather (const DlhTensor *from, DlhTensor *to, const gint64 *rows, gint64 n)
-{
-    gsize size = dlh_tensor_bytes (to) / (gsize)n;
-    const char *source = dlh_tensor_get_data (from);
-    char *target = dlh_tensor_get_data (to);
-
-    for (gint64 i = 0; i < n; i++)
-        memcpy (target + (gsize)i * size, source + (gsize)rows[i] * size, size);
-}
-
-static gboolean
-make_batch (Train *t, gboolean last, gint64 n, GError **error)
-{
-    DlhTensor *y = dlh_data_targets (t->data, DLH_SPLIT_TRAIN);
-
-    if (!t->x[last])
-        t->x[last] =
-            dlh_tensor_new (dlh_data_dtype (t->data, DLH_SPLIT_TRAIN),
-                            dlh_shape_insert (dlh_data_input_shape (t->data), 0, n), error);
-    if (t->x[last] && y && !t->y[last])
-        t->y[last] = dlh_tensor_new (dlh_tensor_get_dtype (y),
-                                     dlh_shape_with (dlh_tensor_get_shape (y), 0, n), error);
-    return t->x[last] && (!y || t->y[last]);
-}
-
-static gboolean
-next_batch (Train *t, gint64 step, DlhTensor **x, DlhTensor **y, GError **error)
-{
-    gint64 epoch = step / t->steps_per_epoch, first = step % t->steps_per_epoch * t->batch;
-    gint64 n = MIN (t->batch, t->n - first);
-    gboolean last = n < t->batch;
-    DlhTensor *targets = dlh_data_targets (t->data, DLH_SPLIT_TRAIN);
-
-    if (epoch != t->order_of) {
-        if (dlh_data_is_stream (t->data))
-            for (gint64 i = 0; i < t->n; i++)
-                t->order[i] = i;
-        else
-            dlh_data_epoch (t->data, DLH_SPLIT_TRAIN, dlh_store_get_seed (dlh_run_store (t->run)),
-                            "train/order", (guint64)epoch, t->order);
-        t->order_of = epoch;
-    }
-    if (!make_batch (t, last, n, error))
-        return FALSE;
-    dlh_data_gather (t->data, DLH_SPLIT_TRAIN, t->order + first, t->x[last]);
-    if (targets)
-        gather (targets, t->y[last], t->order + first, n);
-    *x = t->last_x = t->x[last];
-    *y = t->last_y = t->y[last];
-    t->seen += (double)n;
-    return TRUE;
-}
 
 /* What is reported. */
 
@@ -148,8 +84,8 @@ static gboolean
 evaluate_split (Train *t, DlhSplit split, const char *prefix, const char *event, gint64 step,
                 GError **error)
 {
-    gint64 n =
-        split == DLH_SPLIT_TRAIN ? MIN (t->n, MOST_TRAINING) : dlh_data_count (t->data, split);
+    gint64 n = split == DLH_SPLIT_TRAIN ? MIN (t->batches.n, MOST_TRAINING)
+                                        : dlh_data_count (t->data, split);
     DlhTensor *y = dlh_data_targets (t->data, split);
 
     for (gint64 first = 0; first < n; first += EVALUATION_BATCH) {
@@ -182,7 +118,8 @@ log_histograms (Train *t, gint64 step, GError **error)
             !dlh_run_log_histogram (t->run, step, name, dlh_variable_tensor (v), error))
             return FALSE;
     }
-    if (t->last_x && !(gradients = dlh_trainer_gradients (t->trainer, t->last_x, t->last_y, error)))
+    if (t->batches.last_x && !(gradients = dlh_trainer_gradients (t->trainer, t->batches.last_x,
+                                                                  t->batches.last_y, error)))
         return FALSE;
     for (guint i = 0; gradients && i < gradients->len; i++) {
         const DlhGradient *g = &g_array_index (gradients, DlhGradient, i);
@@ -278,7 +215,7 @@ checkpoint_is_due (Train *t, gint64 step)
 
     if (t->opt->checkpoint)
         return step % t->opt->checkpoint == 0;
-    if (step % t->steps_per_epoch ||
+    if (step % t->batches.per_epoch ||
         now - t->saved_at < SECONDS_BETWEEN_CHECKPOINTS * G_USEC_PER_SEC)
         return FALSE;
     t->saved_at = now;
@@ -289,7 +226,7 @@ static gboolean
 after_step (Train *t, gint64 step, gboolean *stop, GError **error)
 {
     const TrainOptions *opt = t->opt;
-    gint64 every = opt->evaluate ? opt->evaluate : t->steps_per_epoch;
+    gint64 every = opt->evaluate ? opt->evaluate : t->batches.per_epoch;
 
     if ((step % opt->log == 0 || step == t->total) && !report (t, "step", "train", step, error))
         return FALSE;
@@ -333,20 +270,22 @@ static gboolean
 train_step (Train *t, gint64 step, GError **error)
 {
     g_autoptr (GError) cause = NULL;
-    DlhTensor *x, *y;
+    Batches *b = &t->batches;
+    double n;
 
-    if (!next_batch (t, step, &x, &y, error))
+    if (!batches_take (b, step, error))
         return FALSE;
-    if (!dlh_trainer_step (t->trainer, x, y, &cause)) {
+    n = (double)dlh_tensor_get_shape (b->last_x).dims[0];
+    if (!dlh_trainer_step (t->trainer, b->last_x, b->last_y, &cause)) {
         if (g_error_matches (cause, DLH_ERROR, DLH_ERROR_CANCELLED))
             return stop_here (t, step, error);
         g_propagate_error (error, g_steal_pointer (&cause));
         return FALSE;
     }
-    if (t->seen == (double)dlh_tensor_get_shape (x).dims[0])
+    if (b->seen == n)
         for (guint i = 0; i < dlh_trainer_notes (t->trainer)->len; i++)
             dlh_run_message (t->run, "%s", (const char *)dlh_trainer_notes (t->trainer)->pdata[i]);
-    accumulate (t, (double)dlh_tensor_get_shape (x).dims[0]);
+    accumulate (t, n);
     return TRUE;
 }
 
@@ -374,7 +313,7 @@ train_loop (Train *t, GError **error)
         step = dlh_trainer_steps (t->trainer);
         if (!after_step (t, step, &stop, error))
             return FALSE;
-        dlh_run_progress (t->run, step, t->total, t->seen);
+        dlh_run_progress (t->run, step, t->total, t->batches.seen);
         if (dlh_run_should_stop (t->run) && step < t->total)
             return stop_here (t, step, error);
     }
@@ -414,21 +353,11 @@ prepare (Train *t, GError **error)
                             .average = opt->average};
     DlhProblem problem;
 
-    if (!optimizer || !(t->data = dlh_run_data (t->run, error)))
+    if (!optimizer || !(t->data = dlh_run_data (t->run, error)) ||
+        !batches_init (&t->batches, t->run, t->data, opt->batch, error))
         return FALSE;
-    if (!dlh_data_has_split (t->data, DLH_SPLIT_TRAIN) ||
-        !(t->n = dlh_data_count (t->data, DLH_SPLIT_TRAIN))) {
-        g_set_error (error, DLH_ERROR, DLH_ERROR_DATA,
-                     "train: the data set has no training examples");
-        return FALSE;
-    }
-    // A running text is read in as many places at once as the data set says.
-    t->batch = dlh_data_is_stream (t->data) ? dlh_data_lanes (t->data) : MIN (opt->batch, t->n);
-    t->steps_per_epoch = (t->n + t->batch - 1) / t->batch;
-    t->total = opt->steps ? opt->steps : opt->epochs * t->steps_per_epoch;
-    t->order = g_new (gint64, t->n);
-    t->order_of = -1;
-    training.schedule = schedule_of (opt, t->total, t->steps_per_epoch);
+    t->total = opt->steps ? opt->steps : opt->epochs * t->batches.per_epoch;
+    training.schedule = schedule_of (opt, t->total, t->batches.per_epoch);
     problem = dlh_problem_of (t->data);
     t->trainer =
         dlh_trainer_new (dlh_run_store (t->run), model, optimizer, &problem, &training, error);
