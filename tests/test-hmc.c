@@ -539,6 +539,22 @@ traps_bad_start_named (void)
     test_assert_error (&error, DLH_ERROR_NUMERIC, "log density at the chains' start");
 }
 
+static void
+steps_beyond_the_most_are_refused (void)
+{
+    const char *const settings[] = {"steps", "50", "max_steps", "40", NULL};
+    const DlhBlock block = {"x", dlh_shape (1), {DLH_INIT_ZEROS, 0, 0}};
+    g_autoptr (GError) error = NULL;
+    g_auto (Bench) b = {0};
+    g_autoptr (DlhComponent) hmc = load (&b, DLH_SAMPLER, "hmc", settings);
+
+    b.store = dlh_store_new (5, DLH_F64);
+    b.target = dlh_target_new (b.store, 2, &block, 1, standard_normal, NULL, &error);
+    g_assert_no_error (error);
+    g_assert_null (dlh_chains_new (b.target, hmc, 0, &error));
+    test_assert_error (&error, DLH_ERROR_OPTION, "'steps' is 50, more than 'max_steps', 40");
+}
+
 /* Geweke's joint test. z ~ N(0, I), x = W z + 0.5 noise; exact draws of both, then z moves given x
  * and x is drawn anew given z, 10 times: the joint law must be the same. Each chain is independent
  * of the others, so errors are those of C independent draws. */
@@ -633,6 +649,7 @@ main (int argc, char **argv)
     g_test_add_func ("/hmc/tuning/scales-found", tuning_scales_found);
     g_test_add_func ("/hmc/traps/never-accepted", traps_never_accepted);
     g_test_add_func ("/hmc/traps/bad-start-named", traps_bad_start_named);
+    g_test_add_func ("/hmc/steps/beyond-the-most-refused", steps_beyond_the_most_are_refused);
     g_test_add_func ("/hmc/geweke/joint-kept", geweke_joint_kept);
     return g_test_run ();
 }

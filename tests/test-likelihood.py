@@ -437,6 +437,19 @@ def scan_refusals():
     assert "or leave both out" in text, text
 
 
+def classes_without_number():
+    """A label of 900 million makes as many classes: nothing is kept of each."""
+    with zipfile.ZipFile(DIR / "labels.npz", "w") as file:
+        for split in ("train", "test"):
+            file.writestr(f"x_{split}.npy", array([0.5] * 8, (4, 2), "f"))
+            file.writestr(f"y_{split}.npy", array([0, 1, 900000000, 1], (4,), "q"))
+    text = run("--task=likelihood,untrained=true,examples=4,simulated=0,chains=2", "--sampler=ais,temperatures=3",
+               "--model=vae,latents=1,encoder=[2],decoder=[2]", "--dataset=npy,path=labels.npz", "--threads=1",
+               "--out=labels")
+    assert "900000001 classes are more than are compared" in text, text
+    assert "classes_missed" not in text and not (DIR / "labels" / "classes.csv").exists(), text
+
+
 def refusals():
     text = run(*[s for s in SCORE if not s.startswith("--sampler")], "--sampler=hmc", "--out=no",
                code=2)
@@ -456,6 +469,7 @@ TESTS = [
     ("/likelihood/curve/bounds-meet", bounds_meet_with_temperatures),
     ("/likelihood/missing-modes/found", missing_modes_are_found),
     ("/likelihood/missing-modes/by-the-rule", missing_modes_by_the_rule),
+    ("/likelihood/classes/without-number", classes_without_number),
     ("/likelihood/kde/loses-to-ais", kde_loses_to_ais),
     ("/likelihood/files/hold-the-weights", weights_are_in_the_file),
     ("/likelihood/batches/do-not-matter", batches_do_not_matter),

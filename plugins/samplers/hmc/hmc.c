@@ -260,6 +260,13 @@ hmc_build (DlhChains *c, gconstpointer options, GError **error)
                      "accepted: give batch=0, or --sampler=sgld");
         return FALSE;
     }
+    if (opt->steps > opt->max_steps) {
+        g_set_error (error, DLH_ERROR, DLH_ERROR_OPTION,
+                     "'steps' is %" G_GINT64_FORMAT ", more than 'max_steps', %" G_GINT64_FORMAT
+                     ": give a greater max_steps, which bounds jittered paths too",
+                     opt->steps, opt->max_steps);
+        return FALSE;
+    }
     make_state (&h);
     if (!dlh_graph_check (dlh_chains_graph (c), error))
         return FALSE;

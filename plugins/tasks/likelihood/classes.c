@@ -8,8 +8,9 @@
 #include <dlhost/figure.h>
 #include "likelihood.h"
 
-#define BLOCK 500    /* examples, or draws, at once */
-#define MOST 10000   /* examples behind the mean ones */
+#define BLOCK 500         /* examples, or draws, at once */
+#define MOST 10000        /* examples behind the mean ones */
+#define MOST_CLASSES 1000 /* each has a mean example in memory */
 #define FACTOR 1.5   /* a class is missed when its error is so many times that of the others, */
 #define DEVIATIONS 4 /* and so many standard errors above it */
 #define RARE 0.1     /* a class is rare when the prior has so little of its share of the data, */
@@ -277,9 +278,17 @@ likelihood_classes (Likelihood *l, const double *log_p, const double *errors, gi
     g_auto (Classes) c = {.l = l, .k = l->problem.n_classes};
     DlhData *data = dlh_run_data (l->run, error);
 
-    *n_missed = *n_rare = 0;
+    *n_missed = *n_rare = -1;
     if (!data)
         return FALSE;
+    if (c.k > MOST_CLASSES) {
+        dlh_run_message (l->run,
+                         "%" G_GINT64_FORMAT
+                         " classes are more than are compared, %d: modes that are missing are not "
+                         "looked for",
+                         c.k, MOST_CLASSES);
+        return TRUE;
+    }
     c.width = dlh_shape_count (l->problem.input_shape);
     c.classes = g_new0 (ClassCount, c.k);
     c.means = g_new0 (double, c.k *c.width);
@@ -292,6 +301,7 @@ likelihood_classes (Likelihood *l, const double *log_p, const double *errors, gi
         if (!draw_shares (&c, error))
             return FALSE;
     }
+    *n_missed = *n_rare = 0;
     for (gint64 k = 0; k < c.k; k++) {
         *n_missed += c.classes[k].missed;
         *n_rare += c.classes[k].rare;

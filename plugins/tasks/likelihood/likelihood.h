@@ -53,6 +53,8 @@ gint64 likelihood_length (const Likelihood *l, guint i);
 gint64 likelihood_transitions (const Likelihood *l);
 /* Blocks of draws that likelihood_estimate() counts on after the transitions. */
 gint64 likelihood_blocks (const Likelihood *l);
+/* Draws behind an estimate without chains: what was asked for, in whole blocks. */
+gint64 likelihood_marginal_draws (const Likelihood *l, gboolean prior);
 /* Fills kde and importance for the @n first examples of the split. */
 gboolean likelihood_estimate (Likelihood *l, GError **error);
 /* Draws of the posteriors of the @n examples of the batch, from number @first of those that begin

@@ -169,6 +169,15 @@ n_blocks (const Likelihood *l, gboolean prior)
 }
 
 gint64
+likelihood_marginal_draws (const Likelihood *l, gboolean prior)
+{
+    Marginal m = {0};
+
+    marginal_plan (&m, (Likelihood *)l, prior);
+    return m.n_blocks * m.block;
+}
+
+gint64
 likelihood_blocks (const Likelihood *l)
 {
     return n_blocks (l, TRUE) + n_blocks (l, FALSE);

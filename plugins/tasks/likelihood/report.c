@@ -235,8 +235,9 @@ tell_classes (Report *r, GError **error)
         return TRUE;
     if (!likelihood_classes (l, r->log_p, r->errors, &missed, &rare, error))
         return FALSE;
-    add (r, "classes_missed", (double)missed);
-    if (l->opt->draws)
+    if (missed >= 0)
+        add (r, "classes_missed", (double)missed);
+    if (rare >= 0 && l->opt->draws)
         add (r, "classes_rare", (double)rare);
     return TRUE;
 }
@@ -298,9 +299,10 @@ likelihood_conclude (Likelihood *l, GError **error)
     if (l->m)
         tell_simulated (&r);
     if (l->kde)
-        tell_marginal (&r, "kde", "the prior", l->opt->kde, l->kde);
+        tell_marginal (&r, "kde", "the prior", likelihood_marginal_draws (l, TRUE), l->kde);
     if (l->importance)
-        tell_marginal (&r, "importance", "the encoder", l->opt->importance, l->importance);
+        tell_marginal (&r, "importance", "the encoder", likelihood_marginal_draws (l, FALSE),
+                       l->importance);
     tell_reconstructions (&r);
     if (!tell_classes (&r, error))
         return FALSE;
