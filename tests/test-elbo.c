@@ -184,6 +184,27 @@ averages_of_equal_networks (void)
     test_assert_close (&got, &want, 1, 10 * fabs (want));
 }
 
+// Noise of evaluation is its own: who looks between two steps changes neither.
+static void
+evaluation_leaves_training_alone (void)
+{
+    double nll[2];
+
+    for (guint looks = 0; looks < 2; looks++) {
+        g_auto (Run) r = {0};
+        g_autoptr (GError) error = NULL;
+
+        run_open (&r, "samples=3 sigma=0.5", "");
+        step (&r);
+        if (looks)
+            dlh_trainer_evaluate (r.trainer, r.x, r.y, &error);
+        g_assert_no_error (error);
+        step (&r);
+        nll[looks] = value (&r, "nll");
+    }
+    g_assert_cmpfloat (nll[0], ==, nll[1]);
+}
+
 /* What is refused, and what is said. */
 
 static void
@@ -266,6 +287,7 @@ main (int argc, char **argv)
     g_test_add_func ("/elbo/mixture-prior/divergence-is-that-of-quadrature", mixture_divergence);
     g_test_add_func ("/elbo/weight/rises-with-the-steps", weight_is_annealed);
     g_test_add_func ("/elbo/samples/equal-networks-average-to-one", averages_of_equal_networks);
+    g_test_add_func ("/elbo/evaluation/leaves-training-alone", evaluation_leaves_training_alone);
     g_test_add_data_func ("/perturb-options/unfit/are-refused", NULL, refused);
     g_test_add_func ("/perturb-options/notes/name-every-parameter", every_parameter_has_a_line);
     return g_test_run ();

@@ -63,6 +63,18 @@ def evaluated_both_ways():
         assert name in text, (name, text)
 
 
+def sequences_count_their_targets():
+    """The divergence is divided by the targets of all training text, 40 letters, not by its rows."""
+    (DIR / "train.txt").write_text("abcdabdc" * 5 + "a")
+    run("--model=lstm,hidden=3,embedding=2", "--dataset=text,dir=.,train=train.txt,valid=,test=,level=char,"
+        "line_end=false,seq_len=5,lanes=2", "--optimizer=sgd", "--perturb=flipout", "--objective=elbo", "--steps=1",
+        "--task.log=1", "--threads=1", "--out=letters")
+    lines = map(json.loads, (DIR / "letters" / "metrics.jsonl").read_text().splitlines())
+    one = next(line for line in lines if line.get("event") == "step")
+    want = one["train/nll"] + one["train/weights_kl"] / 40
+    assert abs(one["train/loss"] - want) < 1e-5 * want, (one, want)
+
+
 def swept_and_reported():
     run("sweep", *SHORT, "--optimizer=sgd", "--perturb.noise=multiplicative",
         "--grid=perturb.sigma=[0.1,1]", "--grid=perturb=[flipout,shared]", "--steps=4",
@@ -82,6 +94,7 @@ TESTS = [
     ("/perturb-run/optimizers/all", every_optimizer),
     ("/perturb-run/resume/same-bytes", resumed_to_the_same_bytes),
     ("/perturb-run/evaluate/both-ways", evaluated_both_ways),
+    ("/perturb-run/elbo/sequences-count-their-targets", sequences_count_their_targets),
     ("/perturb-run/sweep/reported", swept_and_reported),
     ("/perturb-run/model/needed", needs_a_model),
 ]

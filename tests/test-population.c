@@ -490,6 +490,27 @@ ranks_by_hand (void)
     }
 }
 
+static void
+centred_and_standard_by_hand (void)
+{
+    // Of 5 .. 12 the mean is 8.5, the mean square about it 5.25.
+    static const char *const shapings[] = {"centred", "standard"};
+    const double order[] = {0, 3, 6, 1, 4, 7, 2, 5}, scale[] = {1, 1 / sqrt (5.25)};
+
+    for (guint k = 0; k < 2; k++) {
+        g_autofree double *got = after_step (shapings[k], 5, FALSE);
+        Game game = game_new ("flipes workers=1 members=4 sigma=0.2 shaping=none step=sgd lr=0.5");
+        double rewards[8];
+
+        for (guint c = 0; c < 8; c++)
+            rewards[c] = (order[c] - 3.5) * scale[k];
+        dlh_rewarded_step (game.rewarded, rewards, NULL);
+        test_assert_tensor_within (
+            dlh_variable_tensor (dlh_store_lookup (game.store, mlp_weights[0])), got, 8, 1e-12);
+        game_clear (&game);
+    }
+}
+
 /* A bandit: the reward is 1 for the first action where the first input is below 0, else for the
  * second. Played by the candidate's most likely action. */
 static void
@@ -723,6 +744,7 @@ main (int argc, char **argv)
     g_test_add_func ("/rewarded/shared/explicit-sums", rewarded_shared);
     g_test_add_func ("/rewarded/antithetic/constant-changes-nothing", antithetic_constant);
     g_test_add_func ("/rewarded/ranks/by-hand", ranks_by_hand);
+    g_test_add_func ("/rewarded/centred-and-standard/by-hand", centred_and_standard_by_hand);
     g_test_add_func ("/rewarded/bandit/learned", bandit_learned);
     g_test_add_func ("/rewarded/saved/same-bits", rewarded_resumed);
     g_test_add_func ("/rewarded/mean/as-a-trainer-predicts", rewarded_mean);

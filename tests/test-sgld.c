@@ -311,6 +311,30 @@ posterior_batches_unbiased (void)
     }
 }
 
+/* The preconditioner's V after one gradient is (g / N)^2: of the mean loss, so that its damping
+ * means the same for any number of examples. */
+static void
+preconditioner_by_mean_gradient (void)
+{
+    static const char *const settings[] = {"precondition", "true", "step_size", "1e-3", NULL};
+    static const char *const blocks[] = {"mlp/output/weight", "mlp/output/bias"};
+    double x[N_DATA], y[N_DATA];
+    g_autoptr (GError) error = NULL;
+    g_auto (Line) l = {0};
+
+    line_init (&l, "sgld", settings, 0, 1, 5, x, y);
+    g_assert_true (dlh_chains_transition (l.chains, &error));
+    for (guint i = 0; i < G_N_ELEMENTS (blocks); i++) {
+        g_autofree char *g = g_strdup_printf ("sgld/%s/gradient", blocks[i]);
+        g_autofree char *V = g_strdup_printf ("sgld/%s/mean_square", blocks[i]);
+        double mean = dlh_tensor_get (dlh_variable_tensor (dlh_store_lookup (l.store, g)), 0);
+        double want = mean / N_DATA * (mean / N_DATA);
+
+        test_assert_tensor_within (dlh_variable_tensor (dlh_store_lookup (l.store, V)), &want, 1,
+                                   1e-14 * want);
+    }
+}
+
 static void
 posterior_estimate_is_refused_by_hmc (void)
 {
@@ -438,6 +462,7 @@ main (int argc, char **argv)
     g_test_add_func ("/sgld/refused/without-warmup", refused_without_warmup);
     g_test_add_func ("/posterior/hmc/conjugate", posterior_hmc_conjugate);
     g_test_add_func ("/sgld/regression/extrapolates-to-posterior", regression_extrapolates);
+    g_test_add_func ("/sgld/preconditioner/by-mean-gradient", preconditioner_by_mean_gradient);
     g_test_add_func ("/posterior/batches/unbiased", posterior_batches_unbiased);
     g_test_add_func ("/posterior/estimate/is-refused-by-hmc", posterior_estimate_is_refused_by_hmc);
     return g_test_run ();

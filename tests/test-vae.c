@@ -62,6 +62,39 @@ warned_of_numbers_beyond (void)
     }
 }
 
+// Latents of evaluation are its own draws: who looks between two steps changes neither.
+static void
+evaluation_leaves_training_alone (void)
+{
+    static const char *const models[] = {"vae", "iwae", "factor_vae"};
+    static const char *const settings[] = {"latents=2", "latents=2;samples=3",
+                                           "latents=2;discriminator=[3]"};
+    const DlhTraining training = {.size = sizeof training, .schedule.kind = DLH_SCHEDULE_CONSTANT};
+    const DlhProblem problem = {.size = sizeof problem, .input_shape = dlh_shape (4)};
+
+    for (guint m = 0; m < G_N_ELEMENTS (models); m++) {
+        double loss[2];
+
+        for (guint looks = 0; looks < 2; looks++) {
+            g_autoptr (DlhComponent) sgd = NULL;
+            g_autoptr (DlhTrainer) trainer = NULL;
+            g_autoptr (DlhTensor) x = test_tensor_random (DLH_F64, dlh_shape (5, 4), 3);
+            g_autoptr (GError) error = NULL;
+            g_auto (Fixture) f = {0};
+
+            load (&f, models[m], settings[m]);
+            sgd = dlh_registry_load (f.registry, DLH_OPTIMIZER, "sgd", NULL, &error);
+            trainer = dlh_trainer_new (f.store, f.model, sgd, &problem, &training, &error);
+            g_assert_no_error (error);
+            g_assert_true (dlh_trainer_step (trainer, x, NULL, &error));
+            g_assert_true (!looks || dlh_trainer_evaluate (trainer, x, NULL, &error));
+            g_assert_true (dlh_trainer_step (trainer, x, NULL, &error));
+            loss[looks] = dlh_trainer_value (trainer, 0);
+        }
+        g_assert_cmpfloat (loss[0], ==, loss[1]);
+    }
+}
+
 static void
 beta_vae_weight (void)
 {
@@ -446,6 +479,7 @@ int
 main (int argc, char **argv)
 {
     test_init (&argc, &argv);
+    g_test_add_func ("/vae/evaluation/leaves-training-alone", evaluation_leaves_training_alone);
     g_test_add_func ("/vae/bernoulli/warned-of-numbers-beyond", warned_of_numbers_beyond);
     g_test_add_func ("/vae/one-sample/same-in-all", one_sample_elbo);
     g_test_add_func ("/vae/beta-vae/weighs-kl", beta_vae_weight);
