@@ -4,8 +4,8 @@
  *     gaussian        D = sigma o eps, sigma = softplus (rho), rho a parameter beside each weight
  *     fixed           D = sigma eps, sigma a number
  *     multiplicative  D = sigma W o eps
- *     dropconnect     weights cut with probability r: mean (1 - r) W, D = W o (b - (1 - r)), b
- * drawn from {0, 1}; at r = 1/2 that is W/2 times a random sign */
+ *     dropconnect     weights cut with probability r: mean (1 - r) W, D = W o (b - (1 - r)), each
+ *                     b 0 or 1; at r = 1/2 that is W/2 times a random sign */
 #include <math.h>
 #include <dlhost/dlhost.h>
 #include "perturb/private.h"

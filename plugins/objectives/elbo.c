@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 // Variational inference over perturbed weights (Bayes by backprop, arXiv 1505.05424): q = prod N
 // (mu, sigma^2) as the perturbation has it, and per case
-//   loss = mean of -log p (y | x, w) + kl lambda (t) KL (q || p) / N      N: cases of the training
-//   data
+//   loss = mean of -log p (y | x, w) + kl lambda (t) KL (q || p) / N      N: cases of training data
 // lambda rises linearly from 0 to 1 over the steps of `anneal`. Evaluation keeps the model's loss,
 // at mean weights.
 #include <math.h>

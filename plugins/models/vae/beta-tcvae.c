@@ -7,11 +7,13 @@
  * dimension-wise divergences by gamma. All are taken at one draw z_i for each of the B examples of
  * a batch, with log q(z_i) and log q(z_id) estimated as log sum_j W_ij q(z_i | n_j):
  *
- *   mws    W_ij = 1 / (N B): minibatch weighted sampling; a lower bound in expectation, and a
- * constant log N off for large batches, which gradients do not see mss    with M = B - 1: W_ii = 1
- * / N, W_i,i+1 = (N - M) / (N M), 1 / M elsewhere: minibatch stratified sampling; unbiased for q(z)
- * when batches are drawn without replacement equal  W_ii = 1 / N, (N - 1) / (N M) elsewhere:
- * unbiased as well, with less variance
+ *   mws    W_ij = 1 / (N B): minibatch weighted sampling. A lower bound in expectation, and a
+ *          constant log N off for large batches, which gradients do not see.
+ *
+ *   mss    With M = B - 1, W_ii = 1 / N, W_i,i+1 = (N - M) / (N M), 1 / M elsewhere: minibatch
+ *          stratified sampling, unbiased for q(z) when batches are drawn without replacement.
+ *
+ *   equal  W_ii = 1 / N, (N - 1) / (N M) elsewhere: unbiased as well, with less variance.
  *
  * Deviation: the official code's matrix for mss fills two columns instead of two diagonals. */
 #include <math.h>

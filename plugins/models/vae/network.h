@@ -2,8 +2,8 @@
 /* What the family of variational autoencoders shares: prior, encoder and decoder (Kingma and
  * Welling, arXiv 1312.6114).
  *
- *   p(z) = N (0, I) or Laplace,  q(z | x) = N (mu, exp (2 l)),  p(x | z) Bernoulli or Gaussian
- * around g (z)
+ *   p(z) = N (0, I) or Laplace,  q(z | x) = N (mu, exp (2 l))
+ *   p(x | z) Bernoulli with logits g (z), or Gaussian around g (z)
  *
  * The options of each model begin with VAE_FIELDS and VAE_OPTIONS. */
 #pragma once

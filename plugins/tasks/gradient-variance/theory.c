@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 // The theorem (arXiv 1803.04386, section 3.2.1) and what is fitted to measured variances.
-//   alpha  variance of one example's gradient
-//   shared covariance of two examples' gradients in a batch: beta + gamma where the noise is the
-//   same
-//          for both, gamma where they have the draw but not the signs in common, 0 where nothing
+//   alpha   variance of one example's gradient
+//   shared  covariance of two examples' gradients in a batch: beta + gamma where they have the
+//   noise
+//           in common, gamma where they have the draw but not the signs, 0 where they have nothing
 #include <math.h>
 #include "gradient-variance.h"
 
