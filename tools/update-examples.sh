@@ -11,6 +11,7 @@ while read -r kind name; do
     "$program" new "$kind" "$name" --dir="tests/third-party/$kind"
 done <<'EXAMPLES'
 dataset rings
+environment point
 model skip-net
 op softsign-net
 optimizer heavy-ball

@@ -31,9 +31,10 @@ const Command command_new = {
     .operands = "KIND NAME",
     .group = GROUP_PLUGINS,
     .summary = "a directory with a plugin to begin with",
-    .details = "KIND is optimizer, model, dataset, sampler, task or op (a model with an op of its own). "
-               "The plugin builds with make or Meson against the installed dlhost, has a test, and "
-               "runs; its README.md says how. Nothing that exists is overwritten.",
+    .details = "KIND is optimizer, model, dataset, environment, sampler, task or op (a model with "
+               "an op of "
+               "its own). The plugin builds with make or Meson against the installed dlhost, has a "
+               "test, and runs; its README.md says how. Nothing that exists is overwritten.",
     .min_operands = 2,
     .max_operands = 2,
     .flags = new_flags,

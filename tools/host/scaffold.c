@@ -33,6 +33,11 @@ static const Template templates[] = {
     {"dataset", "dataset", "made data, points on rings",
      "dlhost --dataset=./@name@.so,rings=4 --model=mlp --optimizer=adam,lr=0.01 --epochs=30",
      "dlhost --dataset=\"$plugin\" --model=mlp --optimizer=adam --steps=20"},
+    {"environment", "environment", "a point that is pushed towards the origin",
+     "dlhost --task=evolve,steps=20 --environment=./@name@.so,wind=0.3 "
+     "--optimizer=flipes,members=10,sigma=0.1,lr=0.05 --model=mlp,hidden=[8]",
+     "dlhost --task=evolve,steps=3 --environment=\"$plugin\" --optimizer=flipes,members=4 "
+     "--model=mlp,hidden=[8]"},
     {"sampler", "sampler", "random-walk Metropolis",
      "dlhost --task=sample --sampler=./@name@.so,scale=0.8 --model=density,kind=normal2",
      "dlhost --task=sample,chains=2,warmup=20,draws=50 --sampler=\"$plugin\" "
