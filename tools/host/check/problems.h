@@ -31,3 +31,6 @@ DlhComponent *builtin_sampler (void);
 DlhComponent *builtin_path_sampler (void);
 /* Descent with a velocity. */
 DlhComponent *builtin_optimizer (void);
+/* A short game, for tasks that play; and an optimizer without gradients, which lives on rewards. */
+DlhComponent *builtin_environment (void);
+DlhComponent *builtin_rewarded_optimizer (void);

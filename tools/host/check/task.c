@@ -146,11 +146,14 @@ static const DlhHost host_functions = {
 };
 
 static gboolean
-run_once (Check *c, Notes *n, DlhStore *store, GHashTable *settings, GError **error)
+run_once (Check *c, Notes *n, DlhStore *store, gboolean rewarded, GHashTable *settings,
+          GError **error)
 {
     g_autoptr (DlhComponent) task = check_load (c, settings, error);
     g_autoptr (DlhComponent) model = builtin_model ();
-    g_autoptr (DlhComponent) optimizer = builtin_optimizer ();
+    g_autoptr (DlhComponent) optimizer =
+        rewarded ? builtin_rewarded_optimizer () : builtin_optimizer ();
+    g_autoptr (DlhComponent) environment = builtin_environment ();
     g_autoptr (DlhComponent) sampler = builtin_path_sampler ();
     g_autoptr (DlhRun) r = NULL;
 
@@ -164,6 +167,7 @@ run_once (Check *c, Notes *n, DlhStore *store, GHashTable *settings, GError **er
     dlh_run_set_component (r, model);
     dlh_run_set_component (r, optimizer);
     dlh_run_set_component (r, sampler);
+    dlh_run_set_component (r, environment);
     return check_told (dlh_run_execute (r, error), "run()", error);
 }
 
@@ -177,33 +181,39 @@ set_trained (DlhStore *store)
     dlh_tensor_set (dlh_variable_tensor (step), 0, 1);
 }
 
-/* Whether the task refuses a model that has not been trained, and does not refuse one that has. */
-static gboolean
-wants_checkpoint (Check *c)
-{
-    static int known; // of this process: 1 no, 2 yes
+/* What the task refuses to do without: a model that has been trained, an optimizer that lives on
+ * rewards. */
+typedef struct {
+    gboolean known, trained, rewarded;
+} Wants;
 
-    for (guint trained = 0; !known && trained < 2; trained++) {
+static const Wants *
+wants (Check *c)
+{
+    static Wants wants; // of this process
+
+    for (guint way = 0; !wants.known && way < 4; way++) {
+        const Wants w = {TRUE, (way & 1) != 0, (way & 2) != 0};
         g_autoptr (DlhStore) store = dlh_store_new (1, DLH_F32);
         g_auto (Notes) n = {.stop_at = 1};
         g_autoptr (GError) error = NULL;
 
-        if (trained)
+        if (w.trained)
             set_trained (store);
-        if (run_once (c, &n, store, NULL, &error) ||
+        if (run_once (c, &n, store, w.rewarded, NULL, &error) ||
             !g_error_matches (error, DLH_ERROR, DLH_ERROR_OPTION))
-            known = trained ? 2 : 1;
+            wants = w;
     }
-    known = known ? known : 1;
-    return known == 2;
+    wants.known = TRUE;
+    return &wants;
 }
 
 static gboolean
 run (Check *c, Notes *n, DlhStore *store, GHashTable *settings, GError **error)
 {
-    if (!dlh_store_lookup (store, "train/step") && wants_checkpoint (c))
+    if (!dlh_store_lookup (store, "train/step") && wants (c)->trained)
         set_trained (store);
-    return run_once (c, n, store, settings, error);
+    return run_once (c, n, store, wants (c)->rewarded, settings, error);
 }
 
 gboolean
@@ -238,7 +248,9 @@ runs (Check *c)
     if (!run (c, &n, store, NULL, &error)) {
         if (error->domain == DLH_ERROR && error->code == DLH_ERROR_OPTION)
             check_skip (
-                c, "it cannot run on a data set, a model, an optimizer and a sampler alone: %s",
+                c,
+                "it cannot run on a data set, a model, an optimizer, a sampler and an environment "
+                "alone: %s",
                 error->message);
         else
             check_fail (c, "%s", error->message);
