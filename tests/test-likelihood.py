@@ -429,6 +429,8 @@ def scan_resumes():
 def scan_refusals():
     text = run(*SCAN, "--task.splits=train,later", "--out=s1", code=2)
     assert "'splits' is 'train,later', it must be some of train, valid and test" in text, text
+    text = run(*SCAN, "--task.splits=", "--out=s5", code=2)
+    assert "'splits' is '', it must be some of train, valid and test" in text, text
     text = run(*[s.replace("checkpoints=trained", "checkpoints=") for s in SCAN], "--out=s2", code=2)
     assert "'checkpoints' is '': give a run's folder" in text, text
     text = run(*SCAN, "--task.vary=encoder", "--task.values=[1]", "--out=s3", code=2)

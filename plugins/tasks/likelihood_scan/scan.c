@@ -20,7 +20,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Scan, scan_clear)
 static gboolean
 find_splits (Scan *s, GError **error)
 {
-    s->splits = g_strsplit (s->opt->splits, ",", -1);
+    // Of an empty text g_strsplit() makes no part at all, which none is right for.
+    s->splits = g_strsplit (*s->opt->splits ? s->opt->splits : ",", ",", -1);
     s->n_splits = g_strv_length (s->splits);
     for (guint i = 0; i < s->n_splits; i++) {
         const char *name = g_strstrip (s->splits[i]);
