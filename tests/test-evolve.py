@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,55 @@ def episodes_are_shared():
     assert first[0] == first[1] == first[2], first
 
 
+def put(source, target, name, values):
+    """The checkpoint @source with other numbers in its f64 variable @name."""
+    data = (DIR / source).read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    header, body = json.loads(data[8:8 + size]), bytearray(data[8 + size:])
+    header.pop("__metadata__")  # it has a checksum of the contents
+    first, last = header[name]["data_offsets"]
+    assert header[name]["dtype"] == "F64" and last - first == 8 * len(values), header[name]
+    struct.pack_into(f"<{len(values)}d", body, first, *values)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    (DIR / target).write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def likeliest():
+    """A policy by hand, which pushes to the side that the pole falls to, is the one that is played; its
+    opposite fails."""
+    linear = [*EVOLVE, "--model=mlp,hidden=[]", "--dtype=f64", "--task.steps=1"]
+    run(*linear, "--optimizer=flipes,members=2,lr=0", "--out=hand")
+    returns = []
+    for sign in (1, -1):
+        columns = [sign * value for value in (0.1, 0.2, 1, 1)]
+        put("hand/checkpoint-1.safetensors", "hand.safetensors", "mlp/output/weight",
+            [one for value in columns for one in (-value, value)])
+        text = run(*linear, "--optimizer=flipes,members=2", "--checkpoint=hand.safetensors", f"--out=hand{sign}")
+        assert "nothing left to do" in text, text
+        returns.append(records(f"hand{sign}")[-1]["test/return"])
+    assert returns[0] > 90 and returns[1] < 15, returns
+
+
+def episodes_by_update():
+    """Candidates that are nearly the parameters, which stay: all play the same episodes, others in the
+    next update, and as many as are asked for."""
+    still = "--optimizer=flipes,members=4,sigma=1e-9,lr=0,step=sgd,shaping=none"
+    seen = {}
+    for episodes in (1, 3):
+        run(*EVOLVE, MODEL, still, "--dtype=f64", "--task.steps=6", "--task.evaluate=1", "--seed=5",
+            f"--task.episodes={episodes}", f"--out=still{episodes}")
+        said = records(f"still{episodes}")
+        steps = [one for one in said if one["event"] == "step"]
+        seen[episodes] = [one["train/return"] for one in steps]
+        assert all(abs(one["train/return"] - one["train/return_max"]) < 1e-9 for one in steps), steps
+        assert len(set(seen[episodes])) > 2, steps
+        tests = [one["test/return"] for one in said if one["event"] != "step"]
+        assert len(tests) == 7 and len(set(tests)) == 1, tests
+    assert seen[1] != seen[3] and all(value == int(value) for value in seen[1]), seen
+    assert all(abs(3 * value - round(3 * value)) < 1e-6 for value in seen[3]), seen
+
+
 def refused():
     some = [*EVOLVE, "--task.steps=1", "--quiet", "--out=refused"]
     for args, said in (
@@ -147,6 +197,8 @@ TESTS = [
     ("/evolve/kill/same-bytes-resumed", kill_and_resume),
     ("/evolve/checkpoint/scored", goes_further),
     ("/evolve/optimizers/same-episodes", episodes_are_shared),
+    ("/evolve/policy/likeliest-action", likeliest),
+    ("/evolve/updates/episodes-of-their-own", episodes_by_update),
     ("/evolve/misfits/refused", refused),
 ]
 

@@ -10,6 +10,7 @@ const Flag run_flags[] = {
     {"optimizer", "NAME[,...]", "the optimizer"},
     {"sampler", "NAME[,...]", "the sampler"},
     {"dataset", "NAME[,...]", "the data (default: fashion-mnist)"},
+    {"environment", "NAME[,...]", "the environment, for tasks that play in one"},
     {"epochs", "N", "passes over the data: short for --task.epochs"},
     {"steps", "N", "training steps, instead of epochs: short for --task.steps"},
     {"batch", "N", "examples in a step: short for --task.batch"},
@@ -54,7 +55,7 @@ flag_find (const Flag *flags, const char *name)
     return NULL;
 }
 
-// --optimizer.lr, or --environment, which is a kind without a line in the table.
+// --optimizer.lr, or --perturb, which is a kind without a line in the table.
 static gboolean
 is_part (const char *name)
 {
