@@ -402,6 +402,13 @@ def scan_of_an_option():
     best = rows[values.index(max(values))]["variance"]
     assert f"the greatest log p(x) of test examples is at variance {float(best):.6g}" in text, text
     assert values[0] < max(values) - 10, values
+    held = [s.replace("test=9", "test=9,valid=9") for s in gaussian]
+    text = run(*held, "--task.splits=test,valid", "--task.vary=variance",
+               "--task.values=[0.05,0.1]", "--out=held")
+    assert "the greatest log p(x) of valid examples is at" in text, text
+    text = run(*SCAN, "--task.splits=test", "--task.vary=variance", "--task.values=[0.1,0.5]",
+               "--out=unused")
+    assert "all values of 'variance' give the same" in text, text
     few = [s.replace("temperatures=60", "temperatures=2") for s in gaussian]
     text = run(*few, "--task.splits=test", "--task.vary=variance", "--task.values=[0.01]",
                "--task.simulated=9", "--out=few")

@@ -13,7 +13,7 @@
  * The words mean what they do in Gymnasium. An episode begins with a reset, which is given a seed,
  * and depends on that seed and its actions alone: not on other copies, threads or earlier episodes.
  * It is over when it is terminated, by the world's own rules, or truncated, cut off by a limit:
- * what a truncated one is worth goes on. Nothing is reset by itself. */
+ * what a truncated one is worth goes on. It may be both. Nothing is reset by itself. */
 #pragma once
 
 #include <dlhost/registry.h>

@@ -272,7 +272,7 @@ dlh_world_step (DlhWorld *w, const double *actions, GError **error)
         if (!w->playing[i])
             continue;
         w->steps[i]++;
-        if (w->spec.max_steps > 0 && w->steps[i] >= w->spec.max_steps && !f->terminated[i])
+        if (w->spec.max_steps > 0 && w->steps[i] >= w->spec.max_steps)
             f->truncated[i] = TRUE;
         if (f->terminated[i] || f->truncated[i]) {
             w->playing[i] = FALSE;

@@ -59,6 +59,7 @@ static void
 tell (Scan *s)
 {
     guint chooser = 0, best = 0;
+    gboolean differ = FALSE;
     double widest = 0;
 
     for (guint p = 0; p < s->points->len; p++) {
@@ -86,7 +87,13 @@ tell (Scan *s)
     for (guint p = 1; p < s->points->len; p++)
         if (result (s, p, chooser, SCAN_LOG_P) > result (s, best, chooser, SCAN_LOG_P))
             best = p;
-    if (s->points->len > 1)
+    for (guint p = 1; p < s->points->len; p++)
+        differ |= result (s, p, chooser, SCAN_LOG_P) != result (s, 0, chooser, SCAN_LOG_P);
+    if (is_varied (s) && s->points->len > 1 && !differ)
+        dlh_run_message (s->run,
+                         "all values of '%s' give the same: the model has no use for it as it is",
+                         s->opt->vary);
+    else if (s->points->len > 1)
         dlh_run_message (s->run, "the greatest log p(x) of %s examples is at %s %.6g%s",
                          s->splits[chooser], is_varied (s) ? s->opt->vary : "step", point (s, best),
                          is_varied (s) && (best == 0 || best + 1 == s->points->len)
