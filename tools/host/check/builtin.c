@@ -262,8 +262,8 @@ static const DlhPlugin walk_plugin = {sizeof (DlhPlugin), &walk_manifest, &walk}
 static const DlhPlugin probe_plugin = {sizeof (DlhPlugin), &probe_manifest, &probe};
 static const DlhPlugin descent_plugin = {sizeof (DlhPlugin), &descent_manifest, &descent};
 
-static DlhComponent *
-component (const DlhPlugin *plugin)
+DlhComponent *
+builtin_component (const DlhPlugin *plugin)
 {
     g_autoptr (GError) error = NULL;
     DlhComponent *c = dlh_component_new_static (plugin, NULL, &error);
@@ -276,23 +276,23 @@ component (const DlhPlugin *plugin)
 DlhComponent *
 builtin_model (void)
 {
-    return component (&probe_plugin);
+    return builtin_component (&probe_plugin);
 }
 
 DlhComponent *
 builtin_optimizer (void)
 {
-    return component (&descent_plugin);
+    return builtin_component (&descent_plugin);
 }
 
 DlhComponent *
 builtin_sampler (void)
 {
-    return component (&walk_plugin);
+    return builtin_component (&walk_plugin);
 }
 
 DlhComponent *
 builtin_path_sampler (void)
 {
-    return component (&weigh_plugin);
+    return builtin_component (&weigh_plugin);
 }

@@ -135,25 +135,14 @@ static const DlhManifest rewards_manifest = {.size = sizeof (DlhManifest),
 static const DlhPlugin line_plugin = {sizeof (DlhPlugin), &line_manifest, &line};
 static const DlhPlugin rewards_plugin = {sizeof (DlhPlugin), &rewards_manifest, &rewards};
 
-static DlhComponent *
-component (const DlhPlugin *plugin)
-{
-    g_autoptr (GError) error = NULL;
-    DlhComponent *c = dlh_component_new_static (plugin, NULL, &error);
-
-    if (!c)
-        g_error ("%s", error->message);
-    return c;
-}
-
 DlhComponent *
 builtin_environment (void)
 {
-    return component (&line_plugin);
+    return builtin_component (&line_plugin);
 }
 
 DlhComponent *
 builtin_rewarded_optimizer (void)
 {
-    return component (&rewards_plugin);
+    return builtin_component (&rewards_plugin);
 }

@@ -22,6 +22,8 @@ void problem_batch (const Problem *p, DlhDType dtype, gint64 n, guint64 seed, Dl
 /* (transfer full): @n training examples, half as many for validation and for testing. */
 DlhData *problem_data (const Problem *p, DlhDType dtype, gint64 n);
 
+/* (transfer full): @plugin with its default options. */
+DlhComponent *builtin_component (const DlhPlugin *plugin);
 /* A model that fits every problem above, with the latent role: dense layers, a convolution, a
  * recurrent layer. */
 DlhComponent *builtin_model (void);
